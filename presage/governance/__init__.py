@@ -1,0 +1,1 @@
+"""Policies: what compliance reviews, read into typed objects and compiled into what enforces them."""

@@ -1,0 +1,70 @@
+"""The one directory that holds everything presage keeps (`--state`, default `.presage/`, mode 0700).
+
+    .presage/
+      runs/<run id>/          result.json, report.html, artifacts of the pipeline's steps
+      cache/                  the pipeline orchestrator's own cache
+      releases/               an OCI image layout: packages and releases, content-addressed
+      keys/                   the local signing key (0600) and its public half; trusted only here, at tier low
+      mlflow/                 the run and model registry (SQLite) and its artifacts
+      plane/                  the laptop plane: plane.json, pods/<pod>/…, volumes/<claim>/…, logs/
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from presage.errors import StateError
+
+
+@dataclass(frozen=True)
+class State:
+    """Where everything lies. Build it with `State.open`, which makes and checks the directory."""
+
+    root: Path
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str] | None = None) -> "State":
+        """The state directory at `path`, else `$PRESAGE_STATE`, else `.presage/` here; made with mode 0700.
+
+        Raises StateError where it cannot be made or belongs to somebody else.
+        """
+        root = Path(path or os.environ.get("PRESAGE_STATE") or ".presage").absolute()
+        try:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            status = root.stat()
+            if status.st_uid != os.getuid():
+                raise StateError(f"{root} belongs to user {status.st_uid}, not to you ({os.getuid()}). Name another folder with --state.")
+            if status.st_mode & 0o077:
+                root.chmod(0o700)
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise StateError(f"{root} cannot hold the state: {error.strerror}. Name a folder of yours with --state.") from error
+        return cls(root)
+
+    def _folder(self, *names: str) -> Path:
+        folder = self.root.joinpath(*names)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+
+    @property
+    def runs(self) -> Path:
+        return self._folder("runs")
+
+    @property
+    def cache(self) -> Path:
+        return self._folder("cache")
+
+    @property
+    def releases(self) -> Path:
+        return self._folder("releases")
+
+    @property
+    def keys(self) -> Path:
+        return self._folder("keys")
+
+    @property
+    def mlflow(self) -> Path:
+        return self._folder("mlflow")
+
+    @property
+    def plane(self) -> Path:
+        return self._folder("plane")

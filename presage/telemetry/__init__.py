@@ -1,0 +1,1 @@
+"""Telemetry: one event schema, and the sources that yield it."""
