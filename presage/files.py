@@ -9,7 +9,6 @@ A full disk becomes a StateError that names the path, and what was half-written 
 
 import errno
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -32,12 +31,12 @@ def written_aside(path: Path) -> Iterator[Path]:
         yield aside
         if aside.is_dir():
             if path.is_dir():
-                os.rename(path, holder / "replaced")
+                path.rename(holder / "replaced")
         else:
-            os.chmod(aside, 0o600)
+            aside.chmod(0o600)
             with aside.open("rb") as handle:
                 os.fsync(handle.fileno())
-        os.rename(aside, path)
+        aside.rename(path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StateError(f"{path}: no space left on the device. Free some space and run again; nothing was changed.") from error

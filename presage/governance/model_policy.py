@@ -16,7 +16,16 @@ from presage.errors import InputError
 
 Tier = Literal["none", "watch", "act", "page"]
 TIERS: tuple[Tier, ...] = ("none", "watch", "act", "page")
-Duration = Annotated[timedelta, BeforeValidator(lambda value: parse_duration(value) if isinstance(value, str) else value)]
+
+
+def _duration(value: object) -> object:
+    try:
+        return parse_duration(value) if isinstance(value, str) else value
+    except InputError as error:
+        raise ValueError(error.message) from None  # so that pydantic adds the key
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Family = Literal["logistic_regression", "random_forest", "lightgbm", "temporal_convolution"]
 
 
