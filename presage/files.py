@@ -9,6 +9,7 @@ A full disk becomes a StateError that names the path, and what was half-written 
 
 import errno
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
