@@ -31,19 +31,30 @@ def written_aside(path: Path) -> Iterator[Path]:
     try:
         yield aside
         if aside.is_dir():
-            if path.is_dir():
-                path.rename(holder / "replaced")
+            _replace_folder(aside, path, holder / "replaced")
         else:
             aside.chmod(0o600)
             with aside.open("rb") as handle:
                 os.fsync(handle.fileno())
-        aside.rename(path)
+            aside.rename(path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StateError(f"{path}: no space left on the device. Free some space and run again; nothing was changed.") from error
         raise
     finally:
         shutil.rmtree(holder, ignore_errors=True)
+
+
+def _replace_folder(aside: Path, path: Path, replaced: Path) -> None:
+    """A rename cannot replace a folder that holds something: the old one steps aside, and comes back if the new one fails."""
+    if path.is_dir():
+        path.rename(replaced)
+    try:
+        aside.rename(path)
+    except OSError:
+        if replaced.is_dir():
+            replaced.rename(path)
+        raise
 
 
 def write_bytes(path: Path, content: bytes) -> None:
