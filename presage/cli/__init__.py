@@ -29,7 +29,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    state: Annotated[Path | None, typer.Option("--state", metavar="FOLDER", help="Holds everything presage keeps. Default: $PRESAGE_STATE, else .presage")] = None,
+    state: Annotated[Path | None, typer.Option("--state", metavar="FOLDER", help="Holds what presage keeps. Default: $PRESAGE_STATE, else .presage")] = None,
     version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")] = False,
 ) -> None:
     """Predicts incidents from infrastructure telemetry, and serves the predictions.
