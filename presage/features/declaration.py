@@ -104,14 +104,21 @@ class BoundView:
 def load_view(path: Path) -> FeatureView:
     """Read one declaration. Raises InputError naming file, key and remedy."""
     try:
-        document = yaml.safe_load(path.read_text())
+        text = path.read_text()
     except FileNotFoundError:
         raise InputError(f"{path}: there is no feature view here. Give the path of a YAML file in feature_store/views/.") from None
+    return parse_view(text, str(path))
+
+
+def parse_view(text: str, where: str) -> FeatureView:
+    """A declaration from its YAML text; `where` names its place in errors."""
+    try:
+        document = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML ({error}). Mend the file.") from None
+        raise InputError(f"{where}: not YAML ({error}). Mend the file.") from None
     if not isinstance(document, dict):
-        raise InputError(f"{path}: holds no mapping. Start from feature_store/views/server_windows.yaml.")
-    return _view(str(path), document)
+        raise InputError(f"{where}: holds no mapping. Start from feature_store/views/server_windows.yaml.")
+    return _view(where, document)
 
 
 _KEYS = {"name", "entity", "tick", "windows", "aggregations", "lags", "calendar", "history", "min_coverage"}

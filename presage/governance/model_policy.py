@@ -111,21 +111,28 @@ class ModelPolicy(_Document):
 def load_model_policy(path: Path) -> ModelPolicy:
     """Read one policy. Raises InputError naming file, key, value and remedy."""
     try:
-        document = yaml.safe_load(path.read_text())
+        text = path.read_text()
     except FileNotFoundError:
         raise InputError(f"{path}: there is no model policy here. Write one, starting from policies/models/incident.yaml.") from None
+    return parse_model_policy(text, str(path))
+
+
+def parse_model_policy(text: str, where: str) -> ModelPolicy:
+    """A policy from its YAML text; `where` names its place in errors."""
+    try:
+        document = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML ({error}). Mend the file.") from None
+        raise InputError(f"{where}: not YAML ({error}). Mend the file.") from None
     try:
         policy = ModelPolicy.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise InputError(f"{path}: {where}: {first['msg']} (it is {first.get('input')!r}). Mend the key.") from None
+        key = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise InputError(f"{where}: {key}: {first['msg']} (it is {first.get('input')!r}). Mend the key.") from None
     costs = policy.costs.false_alarm
     if not costs.watch < costs.act < costs.page:
-        raise InputError(f"{path}: costs.false_alarm must rise from watch ({costs.watch}) to act ({costs.act}) to page ({costs.page}). Mend the costs.")
+        raise InputError(f"{where}: costs.false_alarm must rise from watch ({costs.watch}) to act ({costs.act}) to page ({costs.page}). Mend the costs.")
     for rule in policy.rules:
         if (rule.above is None) == (rule.below is None):
-            raise InputError(f"{path}: rule {rule.id} needs exactly one of above, below. Mend the rule.")
+            raise InputError(f"{where}: rule {rule.id} needs exactly one of above, below. Mend the rule.")
     return policy
