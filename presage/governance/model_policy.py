@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PositiveFloat, ValidationError
 
-from presage.durations import parse_duration
+from presage.durations import format_duration, parse_duration
 from presage.errors import InputError
 
 Tier = Literal["none", "watch", "act", "page"]
@@ -25,7 +25,11 @@ def _duration(value: object) -> object:
         raise ValueError(error.message) from None  # so that pydantic adds the key
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    PlainSerializer(format_duration, when_used="json"),  # a policy dumped as JSON reads back as itself
+]
 Family = Literal["logistic_regression", "random_forest", "lightgbm", "temporal_convolution"]
 
 
