@@ -162,7 +162,7 @@ class Run:
     policy: ModelPolicy | None
 
 
-REFUSED_SCHEMA = {"step": pl.String, "place": pl.String, "entity": pl.String, "time": pl.String, "metric": pl.String, "value": pl.String, "rule": pl.String, "reason": pl.String}
+REFUSED_SCHEMA = dict.fromkeys(("step", "place", "entity", "time", "metric", "value", "rule", "reason"), pl.String)
 
 T = TypeVar("T")
 

@@ -60,9 +60,13 @@ def _dot(one: Measures, ink: str, hollow: bool) -> dict[str, Any]:
 
 def _whisker(name: str, value: float, ends: tuple[float, float], ink: str, hollow: bool) -> dict[str, Any]:
     return {
-        "type": "scatter", "mode": "markers", "x": [value], "y": [name], "name": name, "hovertemplate": f"%{{y}}: {number(value)} ({interval(ends)})<extra></extra>",
+        "type": "scatter", "mode": "markers", "x": [value], "y": [name], "name": name,
+        "hovertemplate": f"%{{y}}: {number(value)} ({interval(ends)})<extra></extra>",
         "marker": {"color": "$surface" if hollow else ink, "size": 11, "line": {"color": ink, "width": 2}},
-        "error_x": {"type": "data", "symmetric": False, "array": [max(ends[1] - value, 0)], "arrayminus": [max(value - ends[0], 0)], "color": ink, "thickness": 2, "width": 5},
+        "error_x": {
+            "type": "data", "symmetric": False, "array": [max(ends[1] - value, 0)], "arrayminus": [max(value - ends[0], 0)],
+            "color": ink, "thickness": 2, "width": 5,
+        },
     }  # fmt: skip
 
 
@@ -73,7 +77,7 @@ def paired_gains(evaluation: Evaluation) -> Chart | None:
         return None
     data = [_whisker(title(pair.family), pair.difference, pair.interval, colour(pair.family, evaluation), hollow=False) for pair in pairs]
     layout = {
-        "xaxis": {"title": {"text": "gain in average precision over the unsupervised ensemble"}, "zeroline": False},
+        "xaxis": {"title": {"text": "gain in average precision"}, "zeroline": False},
         "yaxis": {"automargin": True, "showgrid": False, "type": "category"},
         "shapes": [_line("x", 0)],
         "showlegend": False,
@@ -100,7 +104,7 @@ def precision_recall(curves: list[PrecisionRecall], evaluation: Evaluation) -> C
         "xaxis": {"title": {"text": "recall: share of positive ticks found"}, "range": [0, 1]},
         "yaxis": {"title": {"text": "precision: share of alarms that are right"}, "range": [0, 1.02]},
         "shapes": [_line("y", evaluation.prevalence)],
-        "annotations": [{"x": 1, "y": evaluation.prevalence, "text": "chance", "showarrow": False, "xanchor": "right", "yanchor": "bottom"}],
+        "annotations": [{"x": 1, "y": evaluation.prevalence, "text": "chance", "showarrow": False, "xanchor": "right", "yanchor": "top"}],
     }
     says = f"Precision against recall of {len(curves)} models; {title(evaluation.winner)} encloses the largest area."
     return Chart("precision-recall", {"data": data, "layout": layout}, says, 420)
@@ -112,20 +116,27 @@ def calibration(bins: list[CalibrationBin]) -> Chart | None:
         return None
     bins = sorted(bins, key=lambda one: one.risk)
     risk = [one.risk for one in bins]
-    hover = [f"risk {number(one.risk)}, observed {number(one.observed)}<br>interval {interval((one.p0, one.p1))}<br>{one.rows} rows, {one.clusters} incidents" for one in bins]
+    hover = [
+        f"risk {number(one.risk)}, observed {number(one.observed)}<br>interval {interval((one.p0, one.p1))}<br>{one.rows} rows, {one.clusters} incidents"
+        for one in bins
+    ]
     data: list[dict[str, Any]] = [
-        {"type": "scatter", "mode": "lines", "x": [0, 1], "y": [0, 1], "name": "perfect", "line": {"color": "$muted", "width": 1, "dash": "dash"}, "hoverinfo": "skip"},
         {
-            "type": "bar", "x": risk, "base": [one.p0 for one in bins], "y": [one.p1 - one.p0 for one in bins], "width": 0.022, "name": "stated interval",
-            "marker": {"color": "$winner/0.28"}, "hoverinfo": "skip",
+            "type": "scatter", "mode": "lines", "x": [0, 1], "y": [0, 1], "name": "perfect", "hoverinfo": "skip",
+            "line": {"color": "$muted", "width": 1, "dash": "dash"},
         },
         {
-            "type": "scatter", "mode": "markers", "x": risk, "y": [one.observed for one in bins], "name": "observed", "text": hover, "hovertemplate": "%{text}<extra></extra>",
+            "type": "bar", "x": risk, "base": [one.p0 for one in bins], "y": [one.p1 - one.p0 for one in bins], "width": 0.022,
+            "name": "stated interval", "marker": {"color": "$winner/0.28"}, "hoverinfo": "skip",
+        },
+        {
+            "type": "scatter", "mode": "markers", "x": risk, "y": [one.observed for one in bins], "name": "observed",
+            "text": hover, "hovertemplate": "%{text}<extra></extra>",
             "marker": {"color": "$winner", "size": [min(7 + one.clusters**0.5, 16) for one in bins], "line": {"color": "$surface", "width": 1.5}},
         },
         {
-            "type": "bar", "x": risk, "y": [one.p1 - one.p0 for one in bins], "width": 0.022, "yaxis": "y2", "name": "width of the interval", "showlegend": False,
-            "marker": {"color": "$winner/0.6"}, "hovertemplate": "width %{y:.3f}<extra></extra>",
+            "type": "bar", "x": risk, "y": [one.p1 - one.p0 for one in bins], "width": 0.022, "yaxis": "y2",
+            "name": "width of the interval", "showlegend": False, "marker": {"color": "$winner/0.6"}, "hovertemplate": "width %{y:.3f}<extra></extra>",
         },
     ]  # fmt: skip
     layout = {
@@ -148,8 +159,8 @@ def timeline(chart_id: str, server: str, predictions: pl.DataFrame, incidents: p
     data: list[dict[str, Any]] = [
         {"type": "scatter", "mode": "lines", "x": times, "y": _rounded(rows["p1"]), "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False},
         {
-            "type": "scatter", "mode": "lines", "x": times, "y": _rounded(rows["p0"]), "line": {"width": 0}, "fill": "tonexty", "fillcolor": "$winner/0.22", "name": "interval",
-            "hoverinfo": "skip",
+            "type": "scatter", "mode": "lines", "x": times, "y": _rounded(rows["p0"]), "line": {"width": 0}, "name": "interval",
+            "fill": "tonexty", "fillcolor": "$winner/0.22", "hoverinfo": "skip",
         },
         {"type": "scatter", "mode": "lines", "x": times, "y": _rounded(rows["risk"]), "name": "risk", "line": {"color": "$winner", "width": 1.8},
          "hovertemplate": "%{x}: risk %{y:.2f}<extra></extra>"},
@@ -187,4 +198,5 @@ def _rounded(values: pl.Series) -> list[float]:
 def _line(axis: str, at: float) -> dict[str, Any]:
     """A thin dotted line across the plot at one value of `axis`."""
     other = "y" if axis == "x" else "x"
-    return {"type": "line", f"{axis}0": at, f"{axis}1": at, f"{other}0": 0, f"{other}1": 1, f"{other}ref": "paper", "line": {"color": "$muted", "width": 1.2, "dash": "dot"}}
+    ends = {f"{axis}0": at, f"{axis}1": at, f"{other}0": 0, f"{other}1": 1, f"{other}ref": "paper"}
+    return {"type": "line", **ends, "line": {"color": "$muted", "width": 1.2, "dash": "dot"}}

@@ -20,9 +20,11 @@ function draw() {
   for (const holder of document.querySelectorAll(".chart")) {
     const { data, layout } = paint(figures[holder.id], ink);
     const narrow = holder.clientWidth < 480;
-    const axis = (own) => ({ gridcolor: ink("line"), linecolor: ink("line"), zerolinecolor: ink("line"), fixedrange: true, ...own });
-    for (const key of Object.keys(layout)) if (/^[xy]axis/.test(key)) layout[key] = axis(layout[key]);
     const font = { family: getComputedStyle(document.body).fontFamily, size: narrow ? 11 : 13, color: ink("ink") };
+    const lines = { gridcolor: ink("line"), linecolor: ink("line"), zerolinecolor: ink("line"), fixedrange: true };
+    for (const key of Object.keys(layout)) {
+      if (/^[xy]axis/.test(key)) layout[key] = { ...lines, ...layout[key], title: { font: { ...font, color: ink("muted") }, standoff: 8, ...layout[key].title } };
+    }
     Plotly.react(holder, data, {
       font, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest",
       legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font },
@@ -37,5 +39,8 @@ function draw() {
 
 draw();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-addEventListener("beforeprint", draw);
+addEventListener("beforeprint", () => {
+  for (const part of document.querySelectorAll("details")) part.open = true;
+  draw();
+});
 addEventListener("afterprint", draw);

@@ -48,7 +48,8 @@ def _charts(run: Run) -> list[Chart]:
         charts.calibration(run.curves.calibration),
     ]
     times = [
-        charts.timeline(f"timeline-{rank}", one.server, run.predictions, run.incidents, run.policy) for rank, (_, one) in enumerate(tables.extremes(run), start=1)
+        charts.timeline(f"timeline-{rank}", one.server, run.predictions, run.incidents, run.policy)
+        for rank, (_, one) in enumerate(tables.extremes(run), start=1)
     ]
     return [chart for chart in [*drawn, *times] if chart is not None]
 
@@ -69,7 +70,7 @@ def _inline(text: str) -> Any:
     """Text of ours, or already escaped, that goes into the page as it is."""
     import markupsafe
 
-    return markupsafe.Markup(text)  # noqa: S704: the script, style and figures above, nothing from the data unescaped
+    return markupsafe.Markup(text)  # noqa: S704 (our script, our style, and figures that _figures escaped)
 
 
 def _digest(script: str) -> str:

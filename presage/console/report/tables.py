@@ -84,4 +84,4 @@ def refusals(refused: pl.DataFrame) -> list[tuple[str, str, int, int]]:
 
 def examples(refused: pl.DataFrame) -> list[dict[str, str | None]]:
     """Two refused rows of each rule, to see what it means."""
-    return refused.group_by("step", "rule", maintain_order=True).head(2).select("step", "rule", "place", "entity", "time", "metric", "value", "reason").to_dicts()
+    return refused.group_by("step", "rule", maintain_order=True).head(2).to_dicts()

@@ -16,6 +16,7 @@ TITLES = {
     "persistence": "persistence",
 }
 FEW_CLUSTERS = 20
+_NARROW = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def share(value: float | None) -> str:
     """0.912 → `91 %`; shares below 1 % keep a digit."""
     if value is None:
         return "–"
-    return f"{100 * value:.0f} %" if value == 0 or value >= 0.0995 else f"{100 * value:.2g} %"
+    return f"{100 * value:.0f}{_NARROW}%" if value == 0 or value >= 0.0995 else f"{100 * value:.2g}{_NARROW}%"
 
 
 def interval(ends: tuple[float, float] | None, digits: int = 2) -> str:
@@ -72,7 +73,7 @@ def verdict(run: Run) -> Verdict:
     horizon = f"{evaluation.horizon_minutes:.0f} minutes"
     sentences = [
         f"Ranking every server at every tick by risk, {title(best.name)} reaches an average precision of {number(best.average_precision)} "
-        f"(95 % interval {interval(best.average_precision_interval)}) where chance reaches {number(evaluation.prevalence, 3)}: "
+        f"(95{_NARROW}% interval {interval(best.average_precision_interval)}) where chance reaches {number(evaluation.prevalence, 3)}: "
         f"the share of ticks with an incident active or starting within {horizon}."
     ]
     if (found := best.events_detected.get("1")) is not None:
