@@ -27,7 +27,7 @@ def ingest(source: str, telemetry: Path, quarantine: Path, on_bad_row: str = "qu
     table = parse_source(source).read(refused)
     save_quarantine(quarantine, refused, kept=table.readings.height)
     if table.readings.height < LEAST_SAMPLES:
-        raise InputError(f"{source} holds {table.readings.height} usable rows; {len(refused)} were refused. Give telemetry with at least a few hours of samples.")
+        raise InputError(f"{source} holds {table.readings.height} usable rows; {len(refused)} were refused. Give at least a few hours of telemetry.")
     if not table.metrics:
         raise InputError(f"{source} holds no metric: no column of numbers beside entity and time. Name the columns in a mapping file.")
     if table.period <= timedelta(0):

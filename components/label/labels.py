@@ -50,5 +50,5 @@ def _one_class(source: str, horizon: timedelta, positive: int, negative: int, ro
         return (f"{source}: none of the {rows} ticks is labelled with its whole horizon of {format_duration(horizon)}. "
                 "Give labelled time that is longer than the horizon.")
     if positive:
-        return f"{source}: all {positive} labelled ticks are incidents, one class only. Label times without incidents too, or shorten the horizon of the policy."
+        return f"{source}: all {positive} labelled ticks are incidents, one class only. Label times without incidents too, or shorten the policy's horizon."
     return f"{source}: none of the {negative} labelled ticks is an incident, one class only. Give a longer history, or one in which something happened."
