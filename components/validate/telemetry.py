@@ -81,7 +81,7 @@ def _listed(found: pl.DataFrame, source: str, metric: str | None, rule: str, rea
     return found.select(
         place=pl.lit(source, dtype=pl.String), entity="entity", time="time", metric=pl.lit(metric, dtype=pl.String), value="value",
         rule=pl.lit(rule, dtype=pl.String), reason=reason.cast(pl.String),
-    ).select(QUARANTINE_SCHEMA)
+    ).select(*QUARANTINE_SCHEMA)
 
 
 def _quality(kept: Telemetry, rows: int, seen: dict[str, int], refused: pl.DataFrame) -> dict[str, object]:
