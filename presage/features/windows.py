@@ -22,6 +22,7 @@ from presage.telemetry.schema import TIME
 Floats = npt.NDArray[np.float32]
 _MICROSECOND = timedelta(microseconds=1)
 _LARGEST = 50_000_000  # entities × ticks that fit into memory as counts; more means a stray timestamp
+_LARGEST_FLOAT = float(np.finfo(np.float32).max)
 _CELLS = 100_000  # metrics × entities × ticks worked on at once: ten float64 arrays of these stay in a core's cache
 
 
@@ -78,17 +79,15 @@ def _samples(bound: BoundView, readings: pl.DataFrame) -> _Samples:
     if not isinstance(dtype, pl.Datetime) or dtype.time_zone is None:
         raise InputError(f"The readings' time column is {dtype}, not a time with a zone. Convert it to UTC first.")
     present = [metric for metric in bound.metrics if metric in readings.columns]
-    frame = readings.select("entity", pl.col("time").cast(TIME), pl.col(present).cast(pl.Float64)).drop_nulls(["entity", "time"])
+    # What Float32 cannot hold is no value of a feature row: counted as not seen, like NaN; so is an instant without any value.
+    values = [pl.when(pl.col(metric).cast(pl.Float64).abs() <= _LARGEST_FLOAT).then(pl.col(metric).cast(pl.Float64)).alias(metric) for metric in present]
+    frame = readings.select("entity", pl.col("time").cast(TIME), *values).drop_nulls(["entity", "time"])
+    frame = frame.filter(pl.any_horizontal(pl.col(present).is_not_null())) if present else frame.clear()
     frame = frame.sort("entity", "time", maintain_order=True).unique(["entity", "time"], keep="first", maintain_order=True)
     runs = frame["entity"].rle().struct.unnest()
-    values = []
-    for metric in bound.metrics:
-        column = frame[metric].to_numpy(writable=True) if metric in present else np.full(frame.height, np.nan)
-        # What Float32 cannot hold is no value of a feature row: counted as not seen, like NaN.
-        column[~(np.abs(column) <= np.finfo(np.float32).max)] = np.nan
-        values.append(column)
     first = np.concatenate([[0], np.cumsum(runs["len"].to_numpy().astype(np.int64))])
-    return _Samples(runs["value"].to_list(), first, frame["time"].dt.epoch("us").to_numpy(), values)
+    columns = [frame[metric].to_numpy() if metric in present else np.full(frame.height, np.nan) for metric in bound.metrics]
+    return _Samples(runs["value"].to_list(), first, frame["time"].dt.epoch("us").to_numpy(), columns)
 
 
 class _Engine:
