@@ -1,0 +1,47 @@
+"""presage predicts incidents from infrastructure telemetry and serves the predictions under governance.
+
+What the command line does, from Python; nothing heavy is imported before it is used:
+
+    import presage
+    run = presage.run("incident-training", source="simulated:servers=12,days=7")
+    presage.up(detach=True)
+    presage.predict(["web-01"])
+    presage.status()
+    presage.report(run.run_id)
+    presage.down()
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from presage import features
+    from presage.local import down, status, up
+    from presage.predictions import Prediction, predict
+    from presage.reports import report
+    from presage.runs import run
+
+# Modules have other names than functions here: importing a submodule would replace the function of the same name.
+_LAZY = {
+    "run": "presage.runs",
+    "predict": "presage.predictions",
+    "Prediction": "presage.predictions",
+    "report": "presage.reports",
+    "up": "presage.local",
+    "down": "presage.local",
+    "status": "presage.local",
+    "features": "",
+}
+
+__all__ = ["Prediction", "down", "features", "predict", "report", "run", "status", "up"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'presage' has no attribute {name!r}")
+    module = _LAZY[name]
+    return getattr(import_module(module), name) if module else import_module(f"presage.{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -49,7 +49,8 @@ def build_run(folder: Path, servers: int = 12, days: float = 3, seed: int = 7) -
     write_json(evaluation / "evaluation.json", {
         "winner": winner, "horizon_minutes": 60, "prevalence": float(label.mean()), "clusters": len(truth.spans),
         "rows": {**rows, "purged": label.size // 40}, "families": families, "baselines": [measures[name] for name in BASELINES],
-        "gain": gain["difference"], "gain_interval": gain["interval"], "paired": paired, "thresholds": {"1": 0.21, "0.2": 0.52}, "strict": {"average_precision": 0.11, "prevalence": 0.016},
+        "gain": gain["difference"], "gain_interval": gain["interval"], "paired": paired,
+        "thresholds": {"1": 0.21, "0.2": 0.52}, "strict": {"average_precision": 0.11, "prevalence": 0.016},
         "point_adjusted": {"f1": 0.89, "random_f1": 0.68},
     })  # fmt: skip
     write_json(evaluation / "curves.json", {
@@ -139,7 +140,8 @@ def _measures(rng: np.random.Generator, name: str, score: np.ndarray, truth: Tru
         })  # fmt: skip
     return {
         "name": name, "average_precision": value, "average_precision_interval": _around(value, 0.08 + 0.02 * rng.random()),
-        "roc_auc": auc, "brier": 0.05 + 0.02 * (1 - value), "events_detected": {rate: found(rate, False) for rate in alarms}, "events_detected_early": {rate: found(rate, True) for rate in alarms},
+        "roc_auc": auc, "brier": 0.05 + 0.02 * (1 - value),
+        "events_detected": {rate: found(rate, False) for rate in alarms}, "events_detected_early": {rate: found(rate, True) for rate in alarms},
         "median_lead_minutes": 10.0 if value > 0.4 else -10.0, "per_server": per_server,
     }  # fmt: skip
 
@@ -175,7 +177,8 @@ def _write_quality(folder: Path, names: list[str]) -> None:
         ("rate_of_change", "system.filesystem.utilization", "0.9", "Rose by 0.5 in a minute; the largest believable rise is 0.1."),
     ]
     rows = [
-        {"place": "", "entity": names[index % len(names)], "time": START + TICK * index, "metric": metric, "value": float(value), "rule": rule, "reason": reason}
+        {"place": "", "entity": names[index % len(names)], "time": START + TICK * index,
+         "metric": metric, "value": float(value), "rule": rule, "reason": reason}
         for index in range(40)
         for rule, metric, value, reason in [refused[index % 3]]
     ]

@@ -1,0 +1,160 @@
+"""Asking the running path for predictions: of servers by name, or of feature rows.
+
+    from presage import predict
+    for prediction in predict(["web-01", "db-03"]):
+        print(prediction.server, prediction.risk, prediction.tier)
+
+Errors: PlaneError where nothing answers, InputError where the request cannot be answered as it is.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+
+from presage.errors import InputError, PlaneError
+from presage.state import State
+
+MOST_ROWS = 4096  # a request, as the path allows
+MOST_EXPLAINED = 256
+TIMEOUT = 30.0  # seconds; 4096 rows take well under one
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """What pushed the risk: value in the feature's unit (None = not seen), contribution in the model's own (log-odds)."""
+
+    feature: str
+    value: float | None
+    contribution: float
+
+
+class ModelName(msgspec.Struct, frozen=True):
+    name: str
+    version: str | int
+
+
+class FeatureState(msgspec.Struct, frozen=True):
+    """Of the looked-up row: version of its declaration, seconds since its tick, share of expected samples seen of each window."""
+
+    version: str | None = None
+    age_seconds: float | None = None
+    coverage: Any = None
+
+
+class Prediction(msgspec.Struct, frozen=True):
+    """One server (or row). risk: chance of an incident active or starting within the horizon; interval: Venn–Abers [p0, p1];
+    warming: `15m of 6h` while windows are less than half covered; rung: which part of the ladder answered."""
+
+    server: str | None
+    time: datetime | None
+    risk: float
+    interval: tuple[float, float]
+    tier: str
+    reasons: list[Reason]
+    model: ModelName
+    features: FeatureState | None
+    warming: str | None
+    rung: str
+    prediction_id: str
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    predictions: list[Prediction]
+
+
+class _Servers(msgspec.Struct, frozen=True):
+    servers: list[str]
+
+
+def predict(
+    servers: Sequence[str] = (),
+    *,
+    rows: Sequence[Mapping[str, float | None]] | None = None,
+    explain: bool = True,
+    state: State | None = None,
+    endpoint: str | None = None,
+) -> list[Prediction]:
+    """Predictions in the order asked for: of `servers` (none named: of all), or of `rows` ({feature: value}, None = not seen).
+
+    explain: with the top reasons. endpoint: the path's URL; default: that of the plane running in `state`.
+    """
+    if rows is not None and servers:
+        raise InputError("Give servers or rows, not both.")
+    with _Path(endpoint or plane_endpoint(state)) as path:
+        if rows is not None:
+            return list(path.ask("rows", [dict(row) for row in rows], explain))
+        known = path.servers()
+        for server in servers:
+            if server not in known:
+                raise InputError(_unknown(server, known))
+        return list(path.ask("servers", list(servers or known), explain))
+
+
+def known_servers(*, state: State | None = None, endpoint: str | None = None) -> list[str]:
+    """The servers the online store has features of, by name."""
+    with _Path(endpoint or plane_endpoint(state)) as path:
+        return path.servers()
+
+
+def plane_endpoint(state: State | None = None) -> str:
+    """The REST address of the plane running in `state`. Raises PlaneError where none runs."""
+    from presage.local import status
+
+    state = state or State.open()
+    rest = status(state).endpoints.rest
+    if rest is None:
+        raise PlaneError(f"Nothing is serving in {state.root}. Start it with `presage up`.")
+    return rest
+
+
+class _Path:
+    """One connection to the path's plain JSON endpoint."""
+
+    def __init__(self, endpoint: str) -> None:
+        import httpx2
+
+        self._errors = httpx2.TransportError
+        self._endpoint = endpoint
+        self._client = httpx2.Client(base_url=endpoint, timeout=TIMEOUT, trust_env=False)
+
+    def __enter__(self) -> "_Path":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def servers(self) -> list[str]:
+        return sorted(msgspec.json.decode(self._call("GET", "/servers"), type=_Servers).servers)
+
+    def ask(self, key: str, asked: list[Any], explain: bool) -> Iterator[Prediction]:
+        most = MOST_EXPLAINED if explain else MOST_ROWS
+        for start in range(0, len(asked), most):
+            body = msgspec.json.encode({key: asked[start : start + most], "explain": explain})
+            yield from msgspec.json.decode(self._call("POST", "/predict", body), type=_Answer).predictions
+
+    def _call(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        try:
+            answer = self._client.request(method, path, content=body, headers={"content-type": "application/json"} if body else None)
+        except self._errors as error:
+            raise PlaneError(f"{self._endpoint} does not answer ({error}). `presage status` says what runs; `presage up` starts it.") from None
+        content: bytes = answer.content
+        if answer.status_code == 200:
+            return content
+        sentence = _sentence(content) or f"{self._endpoint}{path} answered {answer.status_code}."
+        raise (InputError if 400 <= answer.status_code < 500 else PlaneError)(sentence)
+
+
+def _sentence(content: bytes) -> str:
+    try:
+        document = msgspec.json.decode(content)
+    except msgspec.MsgspecError:
+        return ""
+    return str(document.get("error", "")) if isinstance(document, dict) else ""
+
+
+def _unknown(server: str, known: list[str]) -> str:
+    near = get_close_matches(server, known, n=3, cutoff=0.6)
+    hint = f"Near it: {', '.join(near)}. " if near else ""
+    return f"There is no server {server!r} among the {len(known)} with features. {hint}`presage predict --list-servers` names them all."
