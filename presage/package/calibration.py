@@ -10,6 +10,7 @@ Source: Vovk, Petej, Fedorova, Large-scale probabilistic predictors with and wit
 algorithms 1–4; the values are slopes of convex minorants of the cumulative sum diagram.
 """
 
+import math
 from bisect import bisect_left, bisect_right
 from pathlib import Path
 from typing import Any
@@ -56,10 +57,11 @@ class VennAbers:
             raise InputError("calibration got labels other than 0 and 1. Drop unlabelled rows first.")
         thresholds, group = np.unique(s, return_inverse=True)
         weights = np.bincount(group).astype(np.float64)
-        positives = np.bincount(group, weights=y)
+        positives = np.bincount(group, weights=y).astype(np.float64)
         p1 = _slopes(weights, positives)
         # p0 is p1 of the mirrored problem: scores and labels both turned round
-        p0 = 1.0 - _slopes(weights[::-1], (weights - positives)[::-1])[::-1]
+        negatives: Floats = weights - positives
+        p0 = 1.0 - _slopes(weights[::-1], negatives[::-1])[::-1]
         return cls(thresholds, np.concatenate([[0.0], p0]), np.concatenate([p1, [1.0]]))
 
     def apply(self, scores: npt.ArrayLike) -> tuple[Floats, Floats, Floats]:
@@ -74,7 +76,7 @@ class VennAbers:
 
     def one(self, score: float) -> tuple[float, float, float]:
         """(risk, p0, p1) of one score: equal to `apply`, without arrays."""
-        if score != score:
+        if math.isnan(score):
             return score, score, score
         p0 = self._p0[bisect_right(self._thresholds, score)]
         p1 = self._p1[bisect_left(self._thresholds, score)]
