@@ -11,9 +11,9 @@ from typing import Literal
 import polars as pl
 
 from presage.errors import RowsRefused
-from presage.telemetry.schema import TIME
+from presage.telemetry.schema import TIME, Columns
 
-QUARANTINE_SCHEMA = {
+QUARANTINE_SCHEMA: Columns = {
     "place": pl.String,  # file:line
     "entity": pl.String,
     "time": TIME,  # null where it could not be read

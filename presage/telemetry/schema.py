@@ -44,10 +44,12 @@ class Reading(msgspec.Struct, frozen=True, array_like=True, tag=False):
     attributes: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-INCIDENT_SCHEMA = {"entity": pl.String, "start": TIME, "end": TIME, "cause": pl.String}
+Columns = dict[str, pl.DataType | type[pl.DataType]]
+
+INCIDENT_SCHEMA: Columns = {"entity": pl.String, "start": TIME, "end": TIME, "cause": pl.String}
 """Incidents: both ends inclusive, `cause` null where nobody said."""
-INTERVAL_SCHEMA = {"entity": pl.String, "start": TIME, "end": TIME}
-ENTITY_SCHEMA = {"entity": pl.String, "domain": pl.String, "system_type": pl.String, "depends_on": pl.List(pl.String)}
+INTERVAL_SCHEMA: Columns = {"entity": pl.String, "start": TIME, "end": TIME}
+ENTITY_SCHEMA: Columns = {"entity": pl.String, "domain": pl.String, "system_type": pl.String, "depends_on": pl.List(pl.String)}
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ SPREAD: dict[str, tuple[float, float, float]] = {
 
 def _rise(value: Floats, low: float, high: float) -> Floats:
     """0 up to `low`, 1 from `high` on, straight between."""
-    return np.clip((value - np.float32(low)) * np.float32(1 / (high - low)), 0, 1)
+    share: Floats = np.clip((value - np.float32(low)) * np.float32(1 / (high - low)), np.float32(0), np.float32(1))
+    return share
 
 
 def metrics_of(fleet: Fleet, minutes: Minutes, activity: Floats, drives: Drives, noise: Floats) -> Metrics:
@@ -54,7 +55,7 @@ def metrics_of(fleet: Fleet, minutes: Minutes, activity: Floats, drives: Drives,
     busy = trait["idle_cpu"] + trait["cpu"] * work + 0.30 * drives["batch"] + 0.18 * drives["retry"]
     busy = (busy + 0.12 * drives["steal"]) / (1 - 0.45 * np.minimum(drives["steal"], 1.2))
 
-    local = np.mod(minutes[None, :] - trait["rotation"], DAY) * np.float32(1 / DAY)
+    local = (np.mod(minutes[None, :] - trait["rotation"], DAY) / DAY).astype(np.float32)
     memory = trait["memory"] + trait["cache"] * local + 0.07 * (activity - 0.5) + 0.05 * drives["batch"] + 0.06 * drives["retry"]
     memory = (memory + drives["leak"] * np.maximum(0.985 - memory, 0)) * (1 - 0.4 * drives["restart"])
     pressure = _rise(memory, 0.90, 0.985)
@@ -66,7 +67,10 @@ def metrics_of(fleet: Fleet, minutes: Minutes, activity: Floats, drives: Drives,
     operations = trait["disk"] * rate + 30 + 420 * drives["batch"] + 700 * pressure
     operations *= 1 - 0.45 * np.minimum(drives["steal"], 1)
 
-    own, called, pool = _latency(fleet, load, busy, pressure, full, drives)
+    # What one call takes here, were its dependencies instant: a queue, stretched by what is short or wrong.
+    own = trait["latency"] / (1 - 0.85 * np.minimum(busy, 0.97) ** 2)
+    own = own * (1 + 1.8 * pressure + 1.2 * full + 1.1 * drives["defect"] + 0.5 * drives["steal"])
+    called, pool = _await_dependencies(fleet, own, load, drives)
     pending = 90 * np.maximum(pool - 0.84, 0) * load
     slow = own / trait["latency"]
     errors = 0.0015 + 0.012 * np.maximum(slow - 3, 0) + 0.10 * drives["defect"] ** 2 + 0.28 * full + 0.12 * pressure**2
@@ -80,7 +84,7 @@ def metrics_of(fleet: Fleet, minutes: Minutes, activity: Floats, drives: Drives,
         "system.paging.utilization": trait["swap"] + 0.5 * pressure,
         "system.filesystem.utilization": files,
         "system.disk.operations": operations,
-        "system.disk.io": operations * 14_000 + 2.2e7 * drives["batch"],
+        "system.disk.io": operations * 14_000.0 + 2.2e7 * drives["batch"],
         "system.network.io.receive": rate * size * 0.35 * (1 + 0.5 * drives["retry"]) + 4e3,
         "system.network.io.transmit": rate * size + 4e3,
         "system.network.packet.dropped": 0.04 + 9 * np.maximum(busy - 0.88, 0) + 1.5 * drives["retry"] + 0.5 * np.maximum(drives["traffic"] - 0.5, 0),
@@ -98,11 +102,12 @@ def metrics_of(fleet: Fleet, minutes: Minutes, activity: Floats, drives: Drives,
     return {name: _noisy(name, clean[name], noise[position]) for position, name in enumerate(CATALOGUE)}
 
 
-def _latency(fleet: Fleet, load: Floats, busy: Floats, pressure: Floats, full: Floats, drives: Drives) -> tuple[Floats, Floats, Floats]:
-    """(own 95th percentile s, that of the dependencies s, share of the pool in use), each f32[n, t], callees before callers."""
+def _await_dependencies(fleet: Fleet, own: Floats, load: Floats, drives: Drives) -> tuple[Floats, Floats]:
+    """Lengthen `own` (s, f32[n, t]) in place by what each server waits for, callees before callers.
+
+    Returns (95th percentile of the dependencies s, share of the connection pool in use), each f32[n, t].
+    """
     base, pool_trait = fleet.traits["latency"][:, None], fleet.traits["pool"][:, None]
-    queue = np.minimum(busy, 0.97) ** 2
-    own = base / (1 - 0.85 * queue) * (1 + 1.8 * pressure + 1.2 * full + 1.1 * drives["defect"] + 0.5 * drives["steal"])
     called = np.full_like(own, 0.002)
     pool = np.empty_like(own)
     calls = fleet.calls
@@ -120,7 +125,7 @@ def _latency(fleet: Fleet, load: Floats, busy: Floats, pressure: Floats, full: F
         pool[tier], called[tier] = use, wait
         starved = 5 * np.maximum(np.minimum(use, 1.1) - 0.86, 0)
         own[tier] = own[tier] * (1 + starved) + 0.5 * np.minimum(wait, 2.0)
-    return own, called, pool
+    return called, pool
 
 
 def _noisy(name: str, clean: Floats, noise: Floats) -> Floats:

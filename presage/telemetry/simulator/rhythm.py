@@ -19,4 +19,5 @@ def activity(fleet: Fleet, minutes: Minutes) -> Floats:
     weekday = np.mod(local / DAY, 7)
     weekend = 1 / (1 + np.exp(-(weekday - 5.0) * 16)) * (1 / (1 + np.exp((weekday - 6.98) * 16))) + 1 / (1 + np.exp(weekday * 16 + 0.32))
     factor = 1 - (1 - traits["weekend"][:, None]) * np.clip(weekend, 0, 1)
-    return ((night + (1 - night) * day) * factor).astype(np.float32)
+    result: Floats = ((night + (1 - night) * day) * factor).astype(np.float32)
+    return result

@@ -1,0 +1,87 @@
+"""A file opened as a table, its cells as they were written."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from presage.errors import InputError
+
+
+@dataclass(frozen=True)
+class OpenedTable:
+    """`cells`: a CSV's are all String (null = empty), a Parquet file's have their own types. `path` as the user gave it."""
+
+    path: str
+    cells: pl.DataFrame
+    first_line: int | None  # of the first row in a text file; None = rows are counted from 1
+
+    def place(self, row: int) -> str:
+        """`fleet.csv:42` or `fleet.parquet row 41` of row index `row`."""
+        return f"{self.path} row {row + 1}" if self.first_line is None else f"{self.path}:{row + self.first_line}"
+
+    def places(self, rows: pl.Expr) -> pl.Expr:
+        """The same for a column of row indices."""
+        if self.first_line is None:
+            return pl.lit(f"{self.path} row ") + (rows + 1).cast(pl.String)
+        return pl.lit(f"{self.path}:") + (rows + self.first_line).cast(pl.String)
+
+
+def open_table(scheme: str, path: str) -> OpenedTable:
+    """Read `path` as `csv` or `parquet`. Raises InputError where there is no such file, it is no such table, or it has no rows."""
+    file = Path(path).expanduser()
+    if not file.exists():
+        raise InputError(f"{path}: there is no such file. Check the path given with --source.")
+    if not file.is_file():
+        raise InputError(f"{path}: is a folder, not a file. Give the path of one {scheme} file.")
+    try:
+        table = _csv(path, file) if scheme == "csv" else _parquet(path, file)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from None
+    if table.cells.is_empty():
+        raise InputError(f"{path}: holds no rows. Give a file with telemetry in it.")
+    return table
+
+
+def _parquet(path: str, file: Path) -> OpenedTable:
+    try:
+        return OpenedTable(path, pl.read_parquet(file, glob=False), None)
+    except pl.exceptions.PolarsError:
+        raise InputError(f"{path}: is no Parquet file. Give a Parquet file, or read a text table with csv:{path}.") from None
+
+
+def _csv(path: str, file: Path) -> OpenedTable:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as handle:
+            header = handle.readline()
+            separator = max(",;\t|", key=header.count)
+            names = next(csv.reader([header], delimiter=separator), [])
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is no UTF-8 text. Save it as UTF-8, or read a Parquet file with parquet:{path}.") from None
+    if not header.strip():
+        raise InputError(f"{path}: holds no header. The first line must name the columns.")
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"{path}:1: the column {twice[0]!r} stands there twice. Rename one.")
+    try:
+        cells = pl.read_csv(file, separator=separator, infer_schema=False, glob=False)
+    except pl.exceptions.PolarsError as error:
+        raise InputError(_why_not_csv(path, file, separator, len(names), error)) from None
+    if cells.columns != names:
+        cells.columns = names
+    return OpenedTable(path, cells, 2)
+
+
+def _why_not_csv(path: str, file: Path, separator: str, fields: int, error: Exception) -> str:
+    """The sentence for a text that does not parse: the first line that is too long, else what the reader said."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as handle:
+            reader = csv.reader(handle, delimiter=separator)
+            for row in reader:
+                if len(row) > fields:
+                    return f"{path}:{reader.line_num}: has {len(row)} fields, the header names {fields}. Mend the line."
+    except UnicodeDecodeError:
+        return f"{path}: is no UTF-8 text. Save it as UTF-8."
+    except csv.Error as problem:
+        return f"{path}: is no CSV ({problem}). Mend the file."
+    return f"{path}: is no CSV ({str(error).splitlines()[0]}). Mend the file."
