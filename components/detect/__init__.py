@@ -1,0 +1,1 @@
+"""Step 6: how unusual a tick is, learnt without labels."""
