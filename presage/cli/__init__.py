@@ -43,22 +43,24 @@ def root(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (default: this process's); the exit code is 0 done, 1 a finding or refused input, 2 wrong usage."""
+    command = app_command()
     try:
-        code = app_command().main(list(arguments) if arguments is not None else sys.argv[1:], prog_name="presage", standalone_mode=False)
+        with command.make_context("presage", list(arguments) if arguments is not None else sys.argv[1:]) as context:
+            code = command.invoke(context)
         sys.stdout.flush()
+    except typer.Exit as left:
+        return left.exit_code
     except typer.TyperException as error:
         return _explain_usage(error)
     except typer.Abort:
         return 1
-    except BaseException as error:
-        if isinstance(error, SystemExit):
-            raise
+    except (Exception, KeyboardInterrupt) as error:
         return explain(error)
     return code if isinstance(code, int) else 0
 
 
 def app_command() -> typer.core.TyperGroup:
-    """The root command, built; for tests and completion."""
+    """The root command, built."""
     command = typer.main.get_command(app)
     assert isinstance(command, LazyGroup)
     return command
