@@ -1,0 +1,13 @@
+"""The laptop plane: the Pods of the manifests, run as processes of this machine.
+
+    up()        render, expand, train if there is no release yet, start, wait until everything is ready
+    status()    what runs, where, since when
+    down()      stop everything, and prove that nothing is left
+
+A supervisor process (`presage.local.supervisor`) owns the Pods' processes; commands only read `plane/plane.json` and signal it.
+"""
+
+from presage.local.overview import Status, status
+from presage.local.plane import down, up
+
+__all__ = ["Status", "down", "status", "up"]

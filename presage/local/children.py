@@ -1,0 +1,69 @@
+"""Processes that end with whoever started them, and finding those of a plane again."""
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+
+MARK = "PRESAGE_PLANE"  # in the environment of every process of a plane: the state directory it belongs to
+
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def end_with_parent(number: int = signal.SIGKILL, parent: int | None = None) -> None:
+    """Have the kernel send `number` to this process when its parent ends (Linux; elsewhere nothing). parent: who it was at the fork."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+        if parent is not None and os.getppid() != parent:
+            os.kill(os.getpid(), number)
+
+
+def prepare_child(parent: int) -> Callable[[], None]:
+    """What a container's process does between fork and exec: dies with the supervisor, gains no privileges, shares no files."""
+
+    def prepare() -> None:
+        os.umask(0o077)
+        end_with_parent(signal.SIGKILL, parent)
+        if _libc is not None:
+            _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+    return prepare
+
+
+def signal_group(leader: int, number: int) -> None:
+    """Signal the process group that `leader` began; nothing where it is gone."""
+    try:
+        os.killpg(leader, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def marked(root: Path) -> Iterator[psutil.Process]:
+    """Living processes that belong to the plane of this state directory, the supervisor's own children and theirs."""
+    wanted = str(root.resolve())
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == wanted and process.status() != psutil.STATUS_ZOMBIE:
+                yield process
+        except (psutil.Error, OSError):
+            continue
+
+
+def end_marked(root: Path, patience: float = 5.0) -> int:
+    """Kill whatever a dead supervisor left behind; how many there were. Waits until they are gone, at most `patience` seconds."""
+    found = list(marked(root))
+    for process in found:
+        try:
+            process.kill()
+        except psutil.Error:
+            continue
+    until = time.monotonic() + patience
+    while any(True for _ in marked(root)) and time.monotonic() < until:
+        psutil.wait_procs(found, timeout=0.1)
+    return len(found)

@@ -1,0 +1,118 @@
+"""`presage.status()`: what runs in a state directory, where, since when."""
+
+import time
+
+import msgspec
+
+from presage.local.container import resident_bytes
+from presage.local.record import PlaneRecord, ProcessRecord, read_record
+from presage.state import State
+
+
+class ProcessStatus(msgspec.Struct, frozen=True):
+    """One container. name: what `presage logs` takes. serves: the InferenceService behind it. address: `127.x.y.z[:port]`.
+
+    release: what its Pod was told to load. phase: waiting, initializing, starting, running, backing-off, done, stopping or stopped.
+    """
+
+    name: str
+    pod: str
+    container: str
+    serves: str | None
+    ready: bool
+    restarts: int
+    age_seconds: float | None
+    rss_mib: float | None
+    address: str
+    release: str | None
+    phase: str
+    message: str
+
+
+class Backend(msgspec.Struct, frozen=True):
+    name: str
+    weight: int
+
+
+class Route(msgspec.Struct, frozen=True):
+    name: str
+    backends: list[Backend]
+
+
+class Endpoints(msgspec.Struct, frozen=True):
+    """URLs; None where there is none."""
+
+    rest: str | None = None
+    grpc: str | None = None
+    gateway: str | None = None
+    metrics: str | None = None
+    console: str | None = None
+
+
+class Client(msgspec.Struct, frozen=True):
+    """Files a client needs for mutual TLS; None without a mesh."""
+
+    certificate: str | None = None
+    key: str | None = None
+    ca: str | None = None
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The plane of one state directory. overlay is None where nothing runs.
+
+    bindings: release names left to this machine and what they stand for. overrides: what the command line changed.
+    not_honoured: what the manifests ask that plain processes cannot be held to, with who asks it.
+    """
+
+    overlay: str | None
+    state: str
+    ready: bool
+    processes: list[ProcessStatus]
+    routes: list[Route]
+    endpoints: Endpoints
+    client: Client
+    bindings: dict[str, str]
+    overrides: list[str]
+    not_honoured: dict[str, list[str]]
+
+    @property
+    def running(self) -> bool:
+        return self.overlay is not None
+
+    def process(self, name: str) -> ProcessStatus | None:
+        """The process of that name."""
+        return next((process for process in self.processes if process.name == name), None)
+
+
+def status(state: State | None = None) -> Status:
+    """What runs in `state` (default: the usual state directory). A plane whose supervisor died counts as not running."""
+    state = state or State.open()
+    record = read_record(state.plane)
+    if record is None or not record.alive:
+        return Status(None, str(state.root), False, [], [], Endpoints(), Client(), {}, [], {})
+    return Status(
+        record.overlay, str(state.root), record.ready, [_process(process) for process in record.processes], [], _endpoints(record), Client(),
+        record.bindings, record.overrides, record.not_honoured,
+    )
+
+
+def _process(record: ProcessRecord) -> ProcessStatus:
+    port = next(iter(record.ports.values()), None)
+    return ProcessStatus(
+        name=record.name, pod=record.pod, container=record.container, serves=record.serves, ready=record.ready, restarts=record.restarts,
+        age_seconds=None if record.started is None else round(time.time() - record.started, 1),
+        rss_mib=None if record.pid is None else round(resident_bytes(record.pid) / 2**20, 1),
+        address=record.address if port is None else f"{record.address}:{port}",
+        release=record.release, phase=record.phase, message=record.message,
+    )
+
+
+def _endpoints(record: PlaneRecord) -> Endpoints:
+    """Those of the first container that serves a model and is ready, named by its ports."""
+    serving = next((process for process in record.processes if process.serves and process.ready and process.ports), None)
+    if serving is None:
+        return Endpoints()
+    first = next(iter(serving.ports.values()))
+    grpc = next((port for name, port in serving.ports.items() if "grpc" in name or "h2c" in name), None)
+    rest = f"http://{serving.address}:{first}"
+    return Endpoints(rest=rest, grpc=f"{serving.address}:{grpc}" if grpc else None, metrics=f"{rest}/metrics")

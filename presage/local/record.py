@@ -1,0 +1,113 @@
+"""`plane/plane.json`: what the supervisor says about itself and its processes, written whole each time something changes.
+
+Ages and memory are not in it: `presage status` asks the system when it is asked itself.
+"""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import psutil
+
+from presage.files import canonical_json, read_json, sha256_bytes, write_json
+
+Phase = Literal["waiting", "initializing", "starting", "running", "backing-off", "done", "stopping", "stopped"]
+
+
+class ProcessRecord(msgspec.Struct):
+    """One container. started: Unix seconds of the present process. message: why it last ended, or what its probe says.
+
+    failures: how often it ended in a row without having become ready.
+    """
+
+    name: str
+    pod: str
+    workload: str
+    container: str
+    address: str
+    ports: dict[str, int]
+    log: str
+    initializes: bool = False
+    serves: str | None = None
+    release: str | None = None
+    phase: Phase = "waiting"
+    ready: bool = False
+    pid: int | None = None
+    started: float | None = None
+    restarts: int = 0
+    failures: int = 0
+    exit_code: int | None = None
+    message: str = ""
+
+
+class Plan(msgspec.Struct):
+    """What the supervisor is to run: core objects, as `kubectl apply` would have put them into a cluster.
+
+    bindings: release names that the manifests leave to this machine, and what they stand for now. overrides: what the command
+    line changed in memory, in words.
+    """
+
+    overlay: str
+    objects: list[dict[str, object]]
+    bindings: dict[str, str] = {}
+    overrides: list[str] = []
+
+
+class PlaneRecord(msgspec.Struct):
+    """The whole plane. supervisor: its process id; created: that process's start time, so that a reused id is told apart."""
+
+    overlay: str
+    supervisor: int
+    created: float
+    phase: Literal["running", "stopping"]
+    bindings: dict[str, str]
+    overrides: list[str]
+    not_honoured: dict[str, list[str]]
+    digest: str
+    processes: list[ProcessRecord]
+
+    @property
+    def alive(self) -> bool:
+        """Whether that supervisor still runs."""
+        try:
+            process = psutil.Process(self.supervisor)
+            same: bool = abs(process.create_time() - self.created) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
+        return same
+
+    @property
+    def ready(self) -> bool:
+        """Whether every container that is to run does, and is ready."""
+        return bool(self.processes) and all(process.ready for process in self.processes if not process.initializes)
+
+
+def digest_of(plan: Plan) -> str:
+    """One plan, one digest: a second `up` with the same one has nothing to do."""
+    return sha256_bytes(canonical_json(msgspec.to_builtins(plan)))
+
+
+def plan_path(plane: Path) -> Path:
+    return plane / "plan.json"
+
+
+def record_path(plane: Path) -> Path:
+    return plane / "plane.json"
+
+
+def read_record(plane: Path) -> PlaneRecord | None:
+    """The record in `plane`, None where no supervisor ever wrote one, or the last one left in order."""
+    try:
+        return msgspec.convert(read_json(record_path(plane)), PlaneRecord)
+    except FileNotFoundError:
+        return None
+
+
+def write_record(plane: Path, record: PlaneRecord) -> None:
+    write_json(record_path(plane), msgspec.to_builtins(record))
+
+
+def this_process() -> tuple[int, float]:
+    """Id and start time of this process."""
+    return os.getpid(), psutil.Process().create_time()
