@@ -1,0 +1,1 @@
+"""What a serving program says about itself, in Prometheus' words."""

@@ -1,0 +1,55 @@
+"""The metric catalogue of a serving process: ours, and the four histograms that KServe's dashboards expect."""
+
+from collections.abc import Callable
+
+from inference.metrics.instruments import Counter, Gauge, Histogram, Instrument, exposition
+
+_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_SCORES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+_GATE_REASONS = ("size", "format", "digest", "signature", "contract", "approval", "revoked", "encryption", "file-digest")
+_STAGES = (("preprocess", "contract, features, guard"), ("predict", "model"), ("postprocess", "interval, tier, journal"), ("explain", "reasons"))
+RUNGS = ("primary", "last_good", "simpler", "rules", "default")
+
+
+class ServingMetrics:
+    """Every instrument of one server that serves one model under one name."""
+
+    def __init__(self, model: str, version: str, view: str, build: dict[str, str], journal_lag: Callable[[], float]) -> None:
+        self.model, self.version, self.view = model, version, view
+        by = ("model", "version", "endpoint", "code", "rung")
+        self.requests = Counter("presage_requests_total", "Requests by endpoint, status and the rung that answered.", by)
+        self.refused = Counter("presage_refused_total", "Requests refused, by reason.", ("model", "reason"))
+        self.inflight = 0
+        self.tiers = Counter("presage_tier_total", "Predictions by escalation tier.", ("model", "tier"))
+        self.feature_age = Gauge("presage_feature_age_seconds", "Age of the oldest row in the latest look-up, event time.", ("view",))
+        self.features_missing = Counter("presage_features_missing_total", "Servers asked for without a usable row.", ("view",))
+        self.features_clipped = Counter("presage_features_clipped_total", "Looked-up values outside the contract's range, moved to its edge.", ("view",))
+        self.rung = Gauge("presage_rung", "Rung of the latest answer: 0 primary, 1 last good, 2 simpler, 3 rules, 4 default.", ("model",))
+        self.journal_records = Counter("presage_journal_records_total", "Predictions appended to the journal.")
+        self._request_seconds = Histogram("presage_request_seconds", "Time from body to answer.", _SECONDS, ("model", "version", "endpoint"))
+        self._score = Histogram("presage_score", "Model scores, before calibration.", _SCORES, ("model", "version"))
+        stages = [
+            Histogram(f"request_{stage}_seconds", f"KServe's name: {meaning}.", _SECONDS, ("model_name",))
+            for stage, meaning in _STAGES
+        ]
+        self.preprocess, self.predict, self.postprocess, self.explain = (stage.child(model) for stage in stages)
+        self.score = self._score.child(model, version)
+        self.seconds = {endpoint: self._request_seconds.child(model, version, endpoint) for endpoint in ("infer", "predict")}
+        gate_refused = Counter("presage_gate_refused_total", "Releases refused by this process; one that refuses ends.", ("reason",))
+        gate_refused.values.update({(reason,): 0 for reason in _GATE_REASONS})
+        build_info = Gauge("presage_build_info", "What runs here.", tuple(build))
+        build_info.set(1, *build.values())
+        self.rung.set(0, model)
+        self.journal_records.values[()] = 0
+        self.features_missing.values[(view,)] = 0
+        self.features_clipped.values[(view,)] = 0
+        self._all: list[Instrument] = [
+            self.requests, self._request_seconds, self.refused,
+            Gauge("presage_inflight_requests", "Requests being read or answered.", read=lambda: self.inflight),
+            self._score, self.tiers, self.feature_age, self.features_missing, self.features_clipped, self.rung, self.journal_records,
+            Gauge("presage_journal_lag_records", "Records in the journal that the prediction log has not yet.", read=journal_lag),
+            gate_refused, build_info, *stages,
+        ]  # fmt: skip
+
+    def exposition(self) -> bytes:
+        return exposition(self._all)

@@ -1,0 +1,22 @@
+"""From a score to a risk and the interval it may lie in: each model's own Venn-Abers steps."""
+
+from collections.abc import Sequence
+
+from inference.path.request import PathRequest, Step
+from presage.package.calibration import VennAbers
+
+
+def add_interval(calibrations: Sequence[VennAbers]) -> Step:
+    """Fills risk, low, high of rows that a model scored; `calibrations` in the order of the ladder's models."""
+
+    def step(request: PathRequest) -> None:
+        if request.score is None:
+            return
+        one = calibrations[request.member].one
+        for score in request.score:
+            risk, low, high = one(score)
+            request.risk.append(risk)
+            request.low.append(low)
+            request.high.append(high)
+
+    return step

@@ -1,0 +1,73 @@
+"""The one object that travels through the path: what was asked, and what each step adds to it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+F32 = npt.NDArray[np.float32]
+
+
+class Reason(NamedTuple):
+    """What pushed the score most: value null = not seen; contribution in the margin's unit (log-odds or probability)."""
+
+    feature: str
+    value: float | None
+    contribution: float
+
+
+@dataclass(slots=True)
+class PathRequest:
+    """n rows, asked for in one of two ways: `servers` (rows looked up) or `x` (rows given by the caller).
+
+    x            f32[n, inputs] or f32[n, history, inputs]; NaN = missing
+    explain      whether the caller wants reasons
+    row          f32[n, features]: the feature rows, where they are known; what rules read
+    history      f32[ticks, metrics] a looked-up row: per-tick means, oldest first
+    time, age    event time of each row (Unix seconds) and how old it is (s); None for given rows
+    coverage     of each window, in the view's order; None for given rows
+    warming      `15m of 6h` where a window is less than half covered, else None
+    score        what the model said, f32[n]; None on the lower rungs
+    rung         which rung of the ladder answered each row
+    risk, low, high   calibrated risk and its interval, per row
+    """
+
+    servers: list[str] | None = None
+    x: F32 | None = None
+    explain: bool = False
+    endpoint: str = "infer"
+    caller_id: str = ""
+
+    row: F32 | None = None
+    history: list[F32] = field(default_factory=list)
+    time: list[float | None] = field(default_factory=list)
+    age: list[float | None] = field(default_factory=list)
+    coverage: list[list[float] | None] = field(default_factory=list)
+    warming: list[str | None] = field(default_factory=list)
+    clipped: int = 0
+
+    score: list[float] | None = None
+    member: int = 0
+    rung: list[str] = field(default_factory=list)
+    risk: list[float] = field(default_factory=list)
+    low: list[float] = field(default_factory=list)
+    high: list[float] = field(default_factory=list)
+    tier: list[str] = field(default_factory=list)
+    reasons: list[list[Reason]] = field(default_factory=list)
+    prediction_id: str = ""
+    wall: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """How many predictions this request asks for."""
+        return len(self.servers) if self.servers is not None else 0 if self.x is None else len(self.x)
+
+    def row_id(self, index: int) -> str:
+        """The prediction's own name: the request's, and the row's place in it."""
+        return f"{self.prediction_id}-{index}"
+
+
+Step = Callable[[PathRequest], None]

@@ -1,0 +1,5 @@
+import sys
+
+from inference.server.program import main
+
+sys.exit(main(sys.argv[1:]))

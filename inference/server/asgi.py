@@ -1,0 +1,72 @@
+"""The ASGI door: reads a body within its limits, hands it to the service, writes the answer."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from inference.server.exchange import HttpRequest, HttpResponse, error_response
+from inference.server.limits import DoorLimits
+from inference.server.service import Service
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+_CLOSE = (b"connection", b"close")  # what is left of a refused body is not worth reading
+
+
+def asgi_app(service: Service, limits: DoorLimits) -> App:
+    """The service behind ASGI 3 (HTTP only). How long a body may take is the protocol's to watch (`guarded`)."""
+    handle, metrics = service.handle, service.metrics
+
+    async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        metrics.inflight += 1
+        try:
+            answer = _refused_head(scope["headers"], limits) or await _read_body(receive, limits.body)
+            if answer is None:
+                return  # the caller hung up
+            if isinstance(answer, bytes):
+                answer = handle(HttpRequest(scope["method"], scope["path"], dict(scope["headers"]), answer))
+            body = answer.body
+            headers = [(b"content-type", answer.content_type), (b"content-length", b"%d" % len(body)), *answer.headers]
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+        finally:
+            metrics.inflight -= 1
+
+    return app
+
+
+def _refused_head(headers: list[tuple[bytes, bytes]], limits: DoorLimits) -> HttpResponse | None:
+    size = 0
+    for name, value in headers:
+        size += len(name) + len(value)
+        if name == b"content-length" and (len(value) > 12 or int(value) > limits.body):
+            return _too_large(limits.body)
+    if size > limits.head or len(headers) > limits.headers:
+        return _closing(431, f"The head has {len(headers)} headers and {size} bytes; {limits.headers} and {limits.head} are allowed. Send fewer.")
+    return None
+
+
+async def _read_body(receive: Receive, limit: int) -> bytes | HttpResponse | None:
+    """The whole body, or the refusal that answers it, or None where the caller hung up."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        parts, size = [body], len(body)
+        while message.get("more_body"):
+            message = await receive()
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limit:
+                return _too_large(limit)
+        body = b"".join(parts)
+    return None if message["type"] == "http.disconnect" else body
+
+
+def _too_large(limit: int) -> HttpResponse:
+    return _closing(413, f"The body has more than the {limit} bytes allowed. Send fewer rows at a time.")
+
+
+def _closing(status: int, message: str) -> HttpResponse:
+    return error_response(status, message)._replace(headers=(_CLOSE,))

@@ -1,0 +1,134 @@
+"""The plain endpoint: `POST /predict` takes server names or rows by feature name, and answers with predictions."""
+
+from datetime import UTC, datetime
+from difflib import get_close_matches
+
+import msgspec
+import numpy as np
+
+from inference.path.request import PathRequest
+from inference.path.served import ServedRelease
+from inference.server.exchange import HttpResponse
+from inference.server.json_body import decode
+from presage.errors import RequestRefused
+
+Unset = msgspec.UnsetType
+UNSET = msgspec.UNSET
+
+
+class PredictBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """servers: their newest rows are looked up; rows: feature name → value, null or left out = not seen. Exactly one of both."""
+
+    servers: list[str] | Unset = UNSET
+    rows: list[dict[str, float | None]] | Unset = UNSET
+    explain: bool | Unset = UNSET
+
+
+class ReasonView(msgspec.Struct):
+    """value: null = not seen; contribution: to the score, in log-odds or probability."""
+
+    feature: str
+    value: float | None
+    contribution: float
+
+
+class ModelName(msgspec.Struct):
+    name: str
+    version: str
+
+
+class FeaturesUsed(msgspec.Struct):
+    """age_seconds, coverage (seen share of each window): null where the caller gave the row."""
+
+    version: str
+    age_seconds: float | None
+    coverage: list[float] | None
+
+
+class Prediction(msgspec.Struct):
+    """server, time: null where the caller gave the row. interval: of the risk. tier: none, watch, act or page. warming:
+    `15m of 6h` while a window is less than half covered. rung: who answered, from primary down to default."""
+
+    server: str | None
+    time: str | None
+    risk: float
+    interval: tuple[float, float]
+    tier: str
+    reasons: list[ReasonView]
+    model: ModelName
+    features: FeaturesUsed
+    warming: str | None
+    rung: str
+    prediction_id: str
+
+
+class Predictions(msgspec.Struct):
+    predictions: list[Prediction]
+
+
+class Servers(msgspec.Struct):
+    servers: list[str]
+
+
+_decoder = msgspec.json.Decoder(PredictBody)
+_encode = msgspec.json.Encoder().encode
+
+
+def read_predict(body: bytes, release: ServedRelease, column: dict[str, int]) -> PathRequest:
+    """`column`: input name → place. Raises RequestRefused(400)."""
+    asked = decode(_decoder, body, _keys)
+    request = PathRequest(explain=asked.explain is True, endpoint="predict")
+    if asked.servers is not UNSET:
+        request.servers = asked.servers
+    if asked.rows is not UNSET:
+        if release.contract.kind == "sequence":
+            raise RequestRefused(400, "rows", "This model reads a sequence of ticks, not a row of features. Name servers, or send x to /v2.")
+        x = np.full((len(asked.rows), len(column)), np.nan, dtype=np.float32)
+        for index, row in enumerate(asked.rows[:65536]):
+            try:
+                with np.errstate(over="ignore"):
+                    x[index, [column[name] for name in row]] = [np.nan if value is None else value for value in row.values()]
+            except KeyError as error:
+                name = str(error.args[0])
+                raise RequestRefused(400, "feature", f"rows[{index}] names {name[:80]!r}: no input of this model.{_nearest(name, column)}") from None
+        request.x = x
+    return request
+
+
+def _nearest(name: str, column: dict[str, int]) -> str:
+    near = get_close_matches(name[:80], column, n=1)
+    return f" Is it {near[0]!r}?" if near else " GET /openapi.json names them all."
+
+
+def _keys(body: PredictBody) -> int:
+    rows = 0 if body.rows is UNSET else 1 + sum(map(len, body.rows))
+    return rows + (body.servers is not UNSET) + (body.explain is not UNSET)
+
+
+def write_predict(answer: PathRequest, release: ServedRelease) -> HttpResponse:
+    model = ModelName(release.name, release.version)
+    predictions = [
+        Prediction(
+            server=answer.servers[index] if answer.servers is not None else None,
+            time=_instant(answer.time[index]),
+            risk=round(answer.risk[index], 6),
+            interval=(round(answer.low[index], 6), round(answer.high[index], 6)),
+            tier=answer.tier[index],
+            reasons=[ReasonView(*reason) for reason in answer.reasons[index]],
+            model=model,
+            features=FeaturesUsed(release.contract.feature_version, _rounded(answer.age[index]), coverage),
+            warming=answer.warming[index],
+            rung=answer.rung[index],
+            prediction_id=answer.row_id(index),
+        )
+        for index, coverage in enumerate(answer.coverage)
+    ]
+    return HttpResponse(200, _encode(Predictions(predictions)))
+
+
+def _instant(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
