@@ -25,7 +25,7 @@ from presage.package.layout import FILE_LIMIT, PACKAGE_FILES, RELEASE, RELEASE_F
 from presage.package.oci import Descriptor, Index, Layout, Manifest
 from presage.package.package import read_package
 from presage.package.reference import Reference
-from presage.package.release import ReleaseDocument
+from presage.package.release import ReleaseDocument, Role
 from presage.package.signing import SIGNATURE_FILE
 from presage.package.verification import sign_release, verify
 
@@ -106,7 +106,7 @@ class ReleaseStore:
             bundle=bundle.hex,
         )
 
-    def publish(self, draft: ReleaseDocument, packages: Mapping[str, StoredPackage], key: SigningKey) -> Published:
+    def publish(self, draft: ReleaseDocument, packages: Mapping[Role, StoredPackage], key: SigningKey) -> Published:
         """Give a composed release the next version of its name, sign and store it.
 
         A draft equal to the name's last release, by the same key, is that release: packaging twice changes nothing.

@@ -99,7 +99,7 @@ class World:
 
     def publish(self, members: dict[Role, PackageParts], by: ModelPolicy | None = None) -> Published:
         stored = {role: self.package(made) for role, made in members.items()}
-        return self.store.publish(compose("incident", stored, by or policy(), 0.05), dict(stored), self.key)
+        return self.store.publish(compose("incident", stored, by or policy(), 0.05), stored, self.key)
 
     def pod(self, name: str = "models", triton: bool = False) -> Path:
         """A Pod's model folder, laid out by the gate."""

@@ -1,0 +1,212 @@
+"""Trained and evaluated models become two releases: the best feature-row family with its simpler member, and the convolution.
+
+    incident            primary = the winner, simpler = logistic regression (unless it won)
+    incident-sequence   primary = the convolution
+
+Everything is read from the steps' folders, checked, signed with the state's own key, stored in its releases and registered.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import polars as pl
+
+from components.package.card import model_card
+from components.package.contracts import feature_row_contract, sequence_contract
+from components.package.lineage import RunIdentity, folder_digest, lineage
+from components.package.metrics import best_feature_row, family_metrics, family_of
+from components.package.registry import register
+from presage.errors import InputError
+from presage.features.declaration import BoundView
+from presage.features.detectors import Detectors
+from presage.files import read_json, write_json, written_aside
+from presage.governance.model_policy import ModelPolicy
+from presage.package.calibration import VennAbers
+from presage.package.contract import Contract
+from presage.package.keys import SigningKey, Trust, local_key
+from presage.package.package import PackageParts, build_package
+from presage.package.release import Role, compose
+from presage.package.store import Published, ReleaseStore, StoredPackage
+from presage.state import State
+from presage.telemetry.schema import Telemetry
+
+SIMPLER = "logistic_regression"
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The folders of the steps before (docs/architecture.md). models: one a family."""
+
+    models: list[Path]
+    validated: Path
+    features: Path
+    labels: Path
+    folds: Path
+    detectors: Path
+    evaluation: Path
+
+
+def package(steps: Steps, policy: ModelPolicy, run: RunIdentity, state: State, packaged: Path) -> None:
+    """Build, sign, store and register; writes `packaged/result.json`. The same folders and run give the same digests.
+
+    Raises InputError where a step's output is missing or does not fit, ArtifactRefused where a model would not pass the gate.
+    """
+    facts = _Facts.read(steps, policy, run)
+    trained = {read_json(folder / "training.json")["family"]: folder for folder in steps.models}
+    key = local_key(state.keys)
+    bench = _Bench(facts, trained, key, Trust.of([key.public]), ReleaseStore(state.releases))
+    best = best_feature_row(facts.evaluation)
+    families: dict[Role, str] = {"primary": best} if best == SIMPLER or SIMPLER not in trained else {"primary": best, "simpler": SIMPLER}
+    released = {policy.name: bench.release(policy.name, families)}
+    for entry in facts.evaluation["families"]:
+        if entry["kind"] == "sequence" and entry["name"] in trained:
+            name = f"{policy.name}-sequence"
+            released[name] = bench.release(name, {"primary": entry["name"]})
+            break
+    registered = register(
+        state.mlflow,
+        run.run_id,
+        {"source": facts.source, "seed": str(run.seed), "policy": policy.name, "winner": facts.evaluation["winner"], "code": run.code},
+        _measures(facts.evaluation),
+        released,
+    )
+    models = [_result(name, published) for name, (published, _) in released.items()]
+    with written_aside(packaged) as aside:
+        aside.mkdir(parents=True)
+        write_json(aside / "result.json", {
+            "run_id": run.run_id,
+            "model": models[0],
+            "models": models,
+            "registry": {"tracking_uri": registered.tracking_uri, "run_id": registered.run_id, "versions": registered.versions},
+        })  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What all packages of a run share."""
+
+    steps: Steps
+    policy: ModelPolicy
+    evaluation: dict[str, Any]
+    bound: BoundView
+    telemetry: Telemetry
+    detectors: Detectors
+    seen: pl.DataFrame
+    prevalence: float
+    lineage: dict[str, Any]
+    source: str
+
+    @classmethod
+    def read(cls, steps: Steps, policy: ModelPolicy, run: RunIdentity) -> "_Facts":
+        document = read_json(steps.features / "features.json")
+        document.pop("version")
+        bound = BoundView.from_document(document)
+        telemetry = Telemetry.load(steps.validated)
+        parts = pl.read_parquet(steps.folds / "folds.parquet").select("entity", "time", "part")
+        labels = pl.read_parquet(steps.labels / "labels.parquet").select("entity", "time", "label")
+        train = labels.join(parts.filter(pl.col("part") == "train"), on=["entity", "time"], how="semi").get_column("label").drop_nulls()
+        if train.is_empty():
+            raise InputError(f"{steps.folds}: no labelled row is in the part train. Split again.")
+        return cls(
+            steps=steps,
+            policy=policy,
+            evaluation=read_json(steps.evaluation / "evaluation.json"),
+            bound=bound,
+            telemetry=telemetry,
+            detectors=Detectors.load((steps.detectors / "detectors.safetensors").read_bytes()),
+            seen=parts.filter(pl.col("part").is_in(["unsupervised", "train", "select", "calibrate"])).select("entity", "time"),
+            prevalence=float(train.cast(pl.Float64).sum()) / len(train),
+            lineage=lineage(run, telemetry.source, folder_digest(steps.validated), bound, policy),
+            source=telemetry.source,
+        )
+
+    def table(self, path: Path) -> pl.DataFrame:
+        """A step's table, without the rows that are kept for the test."""
+        return pl.read_parquet(path).join(self.seen, on=["entity", "time"], how="semi")
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """Where packages are made, and with what."""
+
+    facts: _Facts
+    trained: dict[str, Path]
+    key: SigningKey
+    trust: Trust
+    store: ReleaseStore
+
+    def release(self, name: str, families: dict[Role, str]) -> tuple[Published, dict[str, bytes]]:
+        """Package each family, compose and publish; the release and the primary's documents (for the registry)."""
+        stored: dict[Role, StoredPackage] = {}
+        documents: dict[str, bytes] = {}
+        with TemporaryDirectory(dir=self.store.layout.folder) as scratch:
+            for role, family in families.items():
+                parts = self._parts(name, name if role == "primary" else f"{name}-{role}", family)
+                folder = Path(scratch) / parts.model
+                build_package(parts, folder, self.key)
+                stored[role] = self.store.add(folder, self.trust)
+                if role == "primary":
+                    documents = {file: (folder / file).read_bytes() for file in ("card.md", "contract.json", "metrics.json", "lineage.json")}
+        draft = compose(name, stored, self.facts.policy, self.facts.prevalence)
+        return self.store.publish(draft, stored, self.key), documents
+
+    def _parts(self, contract_name: str, model: str, family: str) -> PackageParts:
+        facts, folder = self.facts, self.trained.get(family)
+        if folder is None:
+            raise InputError(f"evaluation names {family}, but no trained model of that family was given. Give package every model that evaluate saw.")
+        training = read_json(folder / "training.json")
+        entry = family_of(facts.evaluation, family)
+        contract = self._contract(contract_name, str(entry["kind"]), training)
+        metrics = family_metrics(facts.evaluation, family)
+        origin = {**facts.lineage, "training": {"parameters": training.get("parameters", {}), "onnx_max_difference": training.get("onnx_max_difference")}}
+        return PackageParts(
+            model=model,
+            family=family,
+            onnx=(folder / "model.onnx").read_bytes(),
+            contract=contract,
+            calibration=VennAbers.load((facts.steps.evaluation / "calibration" / f"{family}.safetensors").read_bytes()),
+            metrics=metrics,
+            lineage=origin,
+            card=model_card(model, family, contract=contract, policy=facts.policy, metrics=metrics, lineage=facts.lineage),
+            trees=_optional(folder / "trees.safetensors"),
+            detectors=(facts.steps.detectors / "detectors.safetensors").read_bytes() if contract.detectors else None,
+        )
+
+    def _contract(self, name: str, kind: str, training: dict[str, Any]) -> Contract:
+        facts, horizon = self.facts, self.facts.policy.kpi.horizon
+        metrics = facts.telemetry.metrics
+        if kind == "sequence":
+            history = int(training["history"])
+            return sequence_contract(name, facts.bound, metrics, ticks=facts.table(facts.steps.features / "ticks.parquet"), history=history, horizon=horizon)
+        names = facts.detectors.names
+        rows = facts.table(facts.steps.features / "rows.parquet").join(
+            facts.table(facts.steps.detectors / "scores.parquet").select("entity", "time", *names), on=["entity", "time"], how="left"
+        )
+        contract = feature_row_contract(name, facts.bound, metrics, rows=rows, detectors=names, horizon=horizon)
+        if list(training["inputs"]) != [field.name for field in contract.inputs]:
+            raise InputError(f"{training['family']} was trained on other inputs than the feature rows and detectors given. Package the artifacts of one run.")
+        return contract
+
+
+def _optional(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
+
+
+def _measures(evaluation: dict[str, Any]) -> dict[str, float | None]:
+    """Numbers of the run for the registry: `<family>.<measure>`."""
+    kept = ("average_precision", "roc_auc", "brier", "median_lead_minutes", "seconds")
+    return {f"{entry['name']}.{name}": entry.get(name) for entry in evaluation["families"] for name in kept}
+
+
+def _result(name: str, published: Published) -> dict[str, Any]:
+    primary = published.document.members[0]
+    return {
+        "name": name,
+        "version": published.document.version,
+        "digest": published.reference.digest,
+        "uri": published.uri,
+        "family": primary.family,
+        "package": primary.package,
+    }
