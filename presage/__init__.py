@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from presage import features
-    from presage.local import down, status, up
+    from presage.local.overview import status
+    from presage.local.plane import down, up
     from presage.predictions import Prediction, predict
     from presage.reports import report
     from presage.runs import run
@@ -27,9 +28,9 @@ _LAZY = {
     "predict": "presage.predictions",
     "Prediction": "presage.predictions",
     "report": "presage.reports",
-    "up": "presage.local",
-    "down": "presage.local",
-    "status": "presage.local",
+    "up": "presage.local.plane",
+    "down": "presage.local.plane",
+    "status": "presage.local.overview",
     "features": "",
 }
 

@@ -32,15 +32,16 @@ class Reason(msgspec.Struct, frozen=True):
 
 class ModelName(msgspec.Struct, frozen=True):
     name: str
-    version: str | int
+    version: str
 
 
 class FeatureState(msgspec.Struct, frozen=True):
-    """Of the looked-up row: version of its declaration, seconds since its tick, share of expected samples seen of each window."""
+    """version: of the declaration. age_seconds, coverage (of each window, the share of expected samples that was seen): of the
+    looked-up row; None where the caller gave the row."""
 
-    version: str | None = None
-    age_seconds: float | None = None
-    coverage: Any = None
+    version: str
+    age_seconds: float | None
+    coverage: list[float] | None
 
 
 class Prediction(msgspec.Struct, frozen=True):
@@ -54,7 +55,7 @@ class Prediction(msgspec.Struct, frozen=True):
     tier: str
     reasons: list[Reason]
     model: ModelName
-    features: FeatureState | None
+    features: FeatureState
     warming: str | None
     rung: str
     prediction_id: str
@@ -100,7 +101,7 @@ def known_servers(*, state: State | None = None, endpoint: str | None = None) ->
 
 def plane_endpoint(state: State | None = None) -> str:
     """The REST address of the plane running in `state`. Raises PlaneError where none runs."""
-    from presage.local import status
+    from presage.local.overview import status
 
     state = state or State.open()
     rest = status(state).endpoints.rest

@@ -187,6 +187,8 @@ def _write_quality(folder: Path, names: list[str]) -> None:
     counts = {"range": 14, "stuck": 13, "rate_of_change": 13}
     write_json(folder / "quality" / "quality.json", {
         "rows": 20160 * len(names), "entities": len(names), "refused_rows_share": 40 / (20160 * len(names)),
+        "gaps": {"count": 3, "entities": 2, "missing_samples": 66, "missing_share": 0.0003,
+                 "longest": [{"entity": names[1], "start": "2026-03-11T04:10:00+00:00", "end": "2026-03-11T05:00:00+00:00", "minutes": 50.0}]},
         "metrics": [
             {"name": name, "seen": 20160 * len(names) - 37 * index, "refused": sum(row["metric"] == name for row in rows)} for index, name in enumerate(metrics)
         ],

@@ -79,6 +79,10 @@ def test_the_page_allows_its_own_scripts_by_digest_and_nothing_from_elsewhere(pa
     assert not re.search(r'(?:src|href)="(?!data:)', page.split("<script type")[0])
 
 
+def test_silences_of_the_source_are_said(page):
+    assert "3 silences on 2 servers cost 0.03\N{NO-BREAK SPACE}% of the samples expected; the longest, 50 minutes, on web-01 from 2026-03-11 04:10." in page
+
+
 def test_every_chart_has_its_figure_and_a_sentence(page):
     figures = json.loads(re.search(r'id="figures">(.*?)</script>', page, flags=re.DOTALL)[1])
     assert set(figures) == {"families", "gains", "precision-recall", "calibration", "timeline-1", "timeline-2"}

@@ -119,12 +119,28 @@ class RuleQuality(msgspec.Struct, frozen=True):
     refused: int
 
 
+class Gap(msgspec.Struct, frozen=True):
+    entity: str
+    start: str
+    minutes: float
+
+
+class Gaps(msgspec.Struct, frozen=True):
+    """Silences longer than one and a half periods. missing_share: of all samples expected."""
+
+    count: int
+    entities: int
+    missing_share: float
+    longest: list[Gap] = []
+
+
 class Quality(msgspec.Struct, frozen=True):
     rows: int = 0
     entities: int = 0
     metrics: list[MetricQuality] = []
     rules: list[RuleQuality] = []
     refused_rows_share: float = 0.0
+    gaps: Gaps | None = None
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -138,7 +154,7 @@ class Result(msgspec.Struct, frozen=True):
     """The part of result.json that the report needs."""
 
     run_id: str
-    artifacts: dict[str, str]
+    artifacts: dict[str, str | list[str]]
     pipeline: str = "incident-training"
     source: str = ""
     seconds: float | None = None
@@ -172,9 +188,10 @@ def read_run(folder: Path) -> Run:
     result = _document(folder / "result.json", Result, "Name a run that finished; `presage report --list` names them.")
 
     def place(name: str) -> Path:
-        if name not in result.artifacts:
+        found = result.artifacts.get(name)
+        if not isinstance(found, str):
             raise InputError(f"{folder / 'result.json'}: artifacts names no {name!r}, so there is nothing to report. Run the pipeline again.")
-        return folder / result.artifacts[name]
+        return folder / found
 
     again = "Run the pipeline again."
     evaluation = place("evaluation")
