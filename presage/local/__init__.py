@@ -7,7 +7,7 @@
 A supervisor process (`presage.local.supervisor`) owns the Pods' processes; commands only read `plane/plane.json` and signal it.
 """
 
-from presage.local.overview import Status, status
+from presage.local.overview import Status, status, status_document
 from presage.local.plane import down, up
 
-__all__ = ["Status", "down", "status", "up"]
+__all__ = ["Status", "down", "status", "status_document", "up"]

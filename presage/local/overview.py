@@ -1,6 +1,7 @@
 """`presage.status()`: what runs in a state directory, where, since when."""
 
 import time
+from typing import Any
 
 import msgspec
 
@@ -94,6 +95,16 @@ def status(state: State | None = None) -> Status:
         record.overlay, str(state.root), record.ready, [_process(process) for process in record.processes], [], _endpoints(record), Client(),
         record.bindings, record.overrides, record.not_honoured,
     )
+
+
+_LISTED = ("name", "pod", "container", "serves", "ready", "restarts", "age_seconds", "rss_mib", "address", "release")
+
+
+def status_document(plane: Status) -> dict[str, Any]:
+    """The document that `presage status -o json` prints (docs/schemas/status.json)."""
+    whole = msgspec.to_builtins(plane)
+    processes = [{name: process[name] for name in _LISTED} for process in whole["processes"]]
+    return {name: whole[name] for name in ("overlay", "state", "processes", "routes", "endpoints", "client")} | {"processes": processes}
 
 
 def _process(record: ProcessRecord) -> ProcessStatus:

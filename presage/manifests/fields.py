@@ -63,6 +63,14 @@ class Fields:
             found.append(Fields(self.place, path, item))
         return found
 
+    def texts(self, name: str) -> tuple[str, ...]:
+        """The list of strings under `name`; an absent one reads as empty."""
+        found = self.take(name, list, [])
+        for item in found:
+            if not isinstance(item, str):
+                raise FieldError(self.place, self._at(name), f"holds {item!r}, not text. Quote it.")
+        return tuple(found)
+
     def rest(self, known: frozenset[str]) -> dict[str, Any]:
         """All fields not taken yet, each of which must be in `known`; then nothing is left."""
         left = dict(self._left)

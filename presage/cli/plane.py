@@ -1,0 +1,149 @@
+"""`presage up`, `down`, `status`, `watch`, `logs`: the laptop plane from the command line."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from presage.cli.failures import say
+from presage.cli.output import Output, OutputOption, print_json
+
+
+def up(
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Leave it running and return; without a terminal this is what happens anyway.")] = False,
+    overlay: Annotated[str, typer.Option("--overlay", metavar="NAME", help="A folder of manifests/overlays.")] = "local",
+    source: Annotated[str | None, typer.Option("--source", metavar="SPEC", help="simulated[:servers=24,…] or host. Default: the manifest's.")] = None,
+    speed: Annotated[float | None, typer.Option("--speed", metavar="N", help="Times real time. Default: the manifest's.")] = None,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train a new model even if there is one.")] = False,
+) -> int:
+    """Train if needed, serve, stream telemetry and show the live table.
+
+    In a terminal Ctrl-C stops everything. Without one, or with --detach, it prints the first table and leaves everything running.
+    """
+    from presage import local
+    from presage.console.plane import print_notes
+    from presage.console.watch import print_once, watch
+    from presage.state import State
+
+    state = State.open()
+    stays = detach or not sys.stdout.isatty()
+    with _ended_by_signals():
+        plane = local.up(detach=stays, overlay=overlay, source=source, speed=speed, retrain=retrain, state=state, say=say)
+        if not stays:
+            from rich.console import Console
+
+            print_notes(plane, Console(stderr=True))
+            try:
+                watch(state, "Ctrl-C stops everything")
+            except KeyboardInterrupt:
+                say("stopping")
+            finally:
+                local.down(state)
+            say("stopped; nothing is left running")
+            return 0
+    print_once(state)
+    _say_what_runs(plane, state.root)
+    return 0
+
+
+def down() -> None:
+    """Stop everything that `up` started, and make sure nothing is left."""
+    from presage import local
+    from presage.state import State
+
+    state = State.open()
+    count = local.down(state)
+    print(f"stopped {count} {'process' if count == 1 else 'processes'}; nothing is left running" if count else f"nothing was running in {state.root}")
+
+
+def status(output: OutputOption = Output.table) -> None:
+    """What runs, where, since when."""
+    from presage import local
+
+    plane = local.status()
+    if output is Output.json:
+        print_json(local.status_document(plane))
+        return
+    from presage.console.plane import print_status
+
+    print_status(plane)
+
+
+def watch(
+    svg: Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Write the table as a picture instead.")] = None,
+) -> None:
+    """The live table: server, risk, interval, tier, reasons. Ctrl-C leaves; the plane keeps running. Without a terminal: one table."""
+    from presage.console import watch as table
+    from presage.state import State
+
+    state = State.open()
+    if svg is not None:
+        table.save_svg(state, svg)
+        say(f"written {svg}")
+    elif sys.stdout.isatty():
+        try:
+            table.watch(state, "Ctrl-C leaves; the plane keeps running")
+        except KeyboardInterrupt:
+            return
+    else:
+        table.print_once(state)
+
+
+def logs(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="As `presage status` names it; none: list the names.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as more is written, until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 1000,
+) -> None:
+    """What a process wrote, also after it ended."""
+    from presage.local import logs as written
+    from presage.state import State
+
+    state = State.open()
+    if name is None:
+        print("\n".join(written.log_names(state)))
+        return
+    path = written.log_path(state, name)
+    sys.stdout.write(written.last_lines(path, lines))
+    if follow:
+        try:
+            for text in written.follow(path):
+                sys.stdout.write(text)
+                sys.stdout.flush()
+        except KeyboardInterrupt:
+            return
+
+
+def _say_what_runs(plane: "object", root: Path) -> None:
+    from rich.console import Console
+
+    from presage.console.plane import print_notes
+    from presage.local import Status
+
+    assert isinstance(plane, Status)
+    console = Console(stderr=True)
+    for process in plane.processes:
+        if process.phase != "done":
+            say(f"running: {process.name} at http://{process.address}")
+    print_notes(plane, console)
+    command = "presage" if root == Path(".presage").absolute() else f"presage --state {root}"
+    say(f"`{command} watch` shows the live table, `{command} status` what runs, `{command} logs NAME` what it wrote; `{command} down` stops it all.")
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """A closed terminal or a SIGTERM ends `up` as Ctrl-C does, so that it stops what it started."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,48 @@
+"""What runs, as a table in the terminal."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from presage.local import Status
+
+
+def print_status(plane: Status, console: Console | None = None) -> None:
+    """NAME READY RESTARTS AGE MEMORY ADDRESS, then what stands for local names, what was overridden and what is not enforced."""
+    console = console or Console()
+    if not console.is_terminal:
+        console = Console(file=console.file, width=160)
+    if not plane.running:
+        console.print(f"Nothing runs in {plane.state}. `presage up` starts it.", soft_wrap=True)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("NAME", "READY", "PHASE", "RESTARTS", "AGE", "MEMORY", "ADDRESS", "SERVES"):
+        table.add_column(heading, no_wrap=True, justify="right" if heading in ("RESTARTS", "AGE", "MEMORY") else "left")
+    for process in plane.processes:
+        done = process.phase == "done"
+        table.add_row(
+            process.name, Text("yes" if process.ready else "no", style="" if process.ready else "yellow"), process.phase, str(process.restarts),
+            "–" if process.age_seconds is None else _age(process.age_seconds), "–" if process.rss_mib is None else f"{process.rss_mib:.0f} MiB",
+            "–" if done else process.address, process.serves or "–",
+        )
+    console.print(table)
+    for process in plane.processes:
+        if process.message and not process.ready:
+            console.print(Text(f"{process.name}: {process.message}", style="yellow"), soft_wrap=True)
+    print_notes(plane, console)
+
+
+def print_notes(plane: Status, console: Console) -> None:
+    """What a reader of the manifests would not expect."""
+    for name, release in plane.bindings.items():
+        console.print(Text(f"{name} is {release}"), soft_wrap=True)
+    for sentence in plane.overrides:
+        console.print(Text(f"overridden: {sentence}"), soft_wrap=True)
+    for what in plane.not_honoured:
+        console.print(Text(f"not enforced: {what}", style="dim"), soft_wrap=True)
+
+
+def _age(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f}s"
+    return f"{seconds / 60:.0f}m" if seconds < 7200 else f"{seconds / 3600:.0f}h"

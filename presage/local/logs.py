@@ -1,0 +1,48 @@
+"""What the plane's processes wrote."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from presage.errors import UsageError
+from presage.state import State
+
+
+def log_names(state: State) -> list[str]:
+    """Names that have a log, sorted; those of the last plane too."""
+    return sorted(path.stem for path in (state.plane / "logs").glob("*.log"))
+
+
+def log_path(state: State, name: str) -> Path:
+    """The log of the process called `name`. Raises UsageError naming those there are."""
+    names = log_names(state)
+    if name not in names:
+        there = f"There is {', '.join(names)}." if names else "Nothing ran here yet: `presage up` starts it."
+        raise UsageError(f"there is no log of {name!r} in {state.root}. {there}")
+    return state.plane / "logs" / f"{name}.log"
+
+
+def last_lines(path: Path, count: int) -> str:
+    """The last `count` lines."""
+    lines = path.read_text(errors="replace").splitlines(keepends=True)
+    return "".join(lines[-count:] if count else [])
+
+
+def follow(path: Path, period: float = 0.2) -> Iterator[str]:
+    """What is written from now on, without end; a log that was emptied or replaced is read from its start."""
+    handle = path.open(errors="replace")
+    handle.seek(0, 2)
+    try:
+        while True:
+            if text := handle.read():
+                yield text
+                continue
+            now = path.stat() if path.exists() else None
+            if now is not None and (now.st_ino != os.fstat(handle.fileno()).st_ino or now.st_size < handle.tell()):
+                handle.close()
+                handle = path.open(errors="replace")
+                continue
+            time.sleep(period)
+    finally:
+        handle.close()
