@@ -1,0 +1,106 @@
+"""`python -m pipelines`: run a pipeline here, submit it, or compile it.
+
+    python -m pipelines incident-training --source simulated --state .presage -o json
+    python -m pipelines incident-training --endpoint http://127.0.0.1:8888
+    python -m pipelines compile [--check]
+
+Progress goes to stderr. With `-o json` stdout's last line is the document that docs/schemas/run.json describes.
+"""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from pipelines.request import Request
+from presage.cli.failures import explain
+from presage.errors import UsageError
+
+ROOT = Path(__file__).parent.parent
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 done, 1 a finding or a refused input, 2 wrong usage, 130 interrupted."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.do(options))
+    except KeyboardInterrupt:
+        print("Interrupted. Finished steps are kept: the same command goes on from there.", file=sys.stderr)
+        return 130
+    except BaseException as error:
+        if isinstance(error, SystemExit):
+            raise
+        return explain(error)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    from pipelines.catalogue import PIPELINES
+
+    parser = argparse.ArgumentParser(prog="python -m pipelines", description="Run, submit or compile a pipeline.")
+    commands = parser.add_subparsers(required=True, metavar="NAME")
+    for listed in PIPELINES:
+        command = commands.add_parser(listed.name, help=f"run {listed.name} here, or submit it")
+        command.add_argument("--source", default="simulated", metavar="SPEC", help="telemetry: simulated[:…], parquet:PATH, csv:PATH")
+        command.add_argument("--state", type=Path, metavar="FOLDER", help="default: $PRESAGE_STATE, else .presage")
+        command.add_argument("--policy", type=Path, default=ROOT / "policies" / "models" / "incident.yaml", metavar="FILE")
+        command.add_argument("--view", type=Path, default=ROOT / "feature_store" / "views" / "server_windows.yaml", metavar="FILE")
+        command.add_argument("--families", default="", metavar="A,B", help="model families to train; default: all")
+        command.add_argument("--seed", type=int, default=7)
+        command.add_argument("--threads", type=int, default=1, help="a training process")
+        command.add_argument("--on-bad-row", default="quarantine", metavar="quarantine|fail")
+        command.add_argument("--endpoint", metavar="URL", help="submit to this Kubeflow Pipelines endpoint instead of running here")
+        command.add_argument("-o", "--output", choices=("table", "json"), default="table")
+        command.set_defaults(do=_run, pipeline=listed.name)
+    compiling = commands.add_parser("compile", help="write pipelines/compiled/, or check that it is current")
+    compiling.add_argument("--check", action="store_true")
+    compiling.set_defaults(do=_compile)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.threads < 1:
+        raise UsageError(f"--threads {options.threads} is no number of threads. Give 1 or more.")
+    request = Request(
+        pipeline=options.pipeline, source=options.source, policy=options.policy, view=options.view, seed=options.seed, threads=options.threads,
+        families=tuple(name.strip() for name in options.families.split(",") if name.strip()), on_bad_row=options.on_bad_row,
+    )
+    document = _submit(options, request) if options.endpoint else _run_here(options, request)
+    if options.output == "json":
+        from presage.cli.output import print_json
+
+        print_json(document)
+    return 0
+
+
+def _run_here(options: argparse.Namespace, request: Request) -> dict[str, object]:
+    from pipelines.request import new_run_id
+    from pipelines.result import printed
+    from pipelines.runner import LocalRun
+    from presage.state import State
+
+    run = LocalRun(request, State.open(options.state), new_run_id())
+    print(f"{request.pipeline} on {request.source}: run {run.run_id}", file=sys.stderr)
+    return printed(run.go())
+
+
+def _submit(options: argparse.Namespace, request: Request) -> dict[str, object]:
+    from pipelines.endpoint import submit
+
+    return submit(request, options.endpoint)
+
+
+def _compile(options: argparse.Namespace) -> int:
+    from pipelines.compile import compile_all
+
+    return compile_all(check=options.check)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

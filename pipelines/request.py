@@ -1,0 +1,62 @@
+"""What a run is asked for, and the pipeline's arguments that follow from it."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
+
+from pipelines.digests import code_digest, source_digest
+from presage.errors import InputError, UsageError
+from presage.features.declaration import load_view
+from presage.governance.model_policy import Family, load_model_policy
+from presage.telemetry.sources import parse_source
+
+
+@dataclass(frozen=True)
+class Request:
+    """families: which to train; empty = all. threads: of each training process."""
+
+    pipeline: str
+    source: str
+    policy: Path
+    view: Path
+    families: tuple[str, ...] = ()
+    seed: int = 7
+    threads: int = 1
+    on_bad_row: str = "quarantine"
+
+
+def new_run_id() -> str:
+    """Time and four random hex digits: sorts by age, does not collide."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def pipeline_arguments(request: Request, here: bool = True) -> dict[str, Any]:
+    """Every argument but state, run_id and created. here: files of the source are this machine's.
+
+    Raises UsageError or InputError on what can be told before anything is started.
+    """
+    known = get_args(Family)
+    for family in request.families:
+        if family not in known:
+            raise UsageError(f"--families names {family!r}. Choose among {', '.join(known)}.")
+    if request.on_bad_row not in ("quarantine", "fail"):
+        raise UsageError(f"--on-bad-row {request.on_bad_row!r} is no choice. Choose quarantine or fail.")
+    parse_source(request.source)
+    load_model_policy(request.policy)
+    load_view(request.view)
+    return {
+        "source": request.source, "source_digest": _digest(request.source, here),
+        "policy": request.policy.read_text(), "view": request.view.read_text(), "families": list(request.families or known),
+        "seed": request.seed, "threads": request.threads, "on_bad_row": request.on_bad_row, "code_digest": code_digest(),
+    }
+
+
+def _digest(source: str, here: bool) -> str:
+    try:
+        return source_digest(source)
+    except InputError:
+        if here:
+            raise
+        return new_run_id()  # a file that only the cluster sees may have changed: never answered from the cache
