@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-EPOCH = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday: minute 0
+EPOCH = datetime(2024, 1, 1, tzinfo=UTC)  # a Monday in the past of any clock that is right: minute 0
 PERIOD = timedelta(minutes=1)
 DAY = 1440
 WEEK = 7 * DAY

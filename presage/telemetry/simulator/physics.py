@@ -73,7 +73,8 @@ def metrics_of(fleet: Fleet, minutes: Minutes, activity: Floats, drives: Drives,
     called, pool = _await_dependencies(fleet, own, load, drives)
     pending = 90 * np.maximum(pool - 0.84, 0) * load
     slow = own / trait["latency"]
-    errors = 0.0015 + 0.012 * np.maximum(slow - 3, 0) + 0.10 * drives["defect"] ** 2 + 0.28 * full + 0.12 * pressure**2
+    errors = 0.0015 + 0.012 * np.maximum(slow - 3, 0) + 0.28 * full + 0.12 * pressure**2
+    errors = errors + 0.10 * drives["defect"] ** 2 + 0.05 * drives["retry"] ** 2 + 0.03 * drives["steal"] ** 2
     errors = errors + 0.9 * np.maximum(pool - 0.93, 0) + 0.45 * drives["restart"] + 0.62 * expired
     active = rate * own * 0.6
     size = trait["request_bytes"]
@@ -85,7 +86,7 @@ def metrics_of(fleet: Fleet, minutes: Minutes, activity: Floats, drives: Drives,
         "system.filesystem.utilization": files,
         "system.disk.operations": operations,
         "system.disk.io": operations * 14_000.0 + 2.2e7 * drives["batch"],
-        "system.network.io.receive": rate * size * 0.35 * (1 + 0.5 * drives["retry"]) + 4e3,
+        "system.network.io.receive": rate * size * (0.35 + 0.18 * drives["retry"]) + 4e3,
         "system.network.io.transmit": rate * size + 4e3,
         "system.network.packet.dropped": 0.04 + 9 * np.maximum(busy - 0.88, 0) + 1.5 * drives["retry"] + 0.5 * np.maximum(drives["traffic"] - 0.5, 0),
         "system.network.connection.count": trait["sockets"] * (0.45 + 0.55 * load) + 1.6 * active + 140 * drives["hold"] + 60 * drives["retry"],

@@ -60,8 +60,9 @@ def incidents_of_week(fleet: Fleet, week: int, rate: float) -> list[Episode]:
     cascades = int(rate * n / 9 + rng.random()) if any(server.depends_on for server in fleet.servers) else 0
     deck = [int(server) for _ in range(singles // n + 1) for server in rng.permutation(n)]
     causes = [SINGLE[int(i)] for _ in range(singles // len(SINGLE) + 1) for i in rng.permutation(len(SINGLE))]
-    plans: list[str] = causes[:singles] + ["cascading_saturation"] * cascades
-    plans = [plans[int(i)] for i in rng.permutation(len(plans))]
+    plans = causes[:singles]
+    for number in range(cascades):
+        plans.insert(int((number + rng.random()) / cascades * (len(plans) + 1)), "cascading_saturation")
     roots = [i for i, server in enumerate(fleet.servers) if server.role.tier < 2 and fleet.callers(i)] or \
             [i for i in range(n) if fleet.callers(i)]
     drawn: list[Episode] = []

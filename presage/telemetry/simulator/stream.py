@@ -20,15 +20,17 @@ from presage.telemetry.simulator.fleet import Fleet
 from presage.telemetry.simulator.source import SimulatedSource
 from presage.telemetry.simulator.world import World
 
-_GROWS, _HURTS = 20, 85  # minutes after the opening
+_GROWS, _HURTS = 20, 90  # minutes after the opening
 _BACKFILL_BATCH = 60  # minutes
 
 
 def opening_incident(fleet: Fleet, minute: int) -> Episode:
-    """The incident that a newcomer sees first: a memory leak on the first compute server (else the first server)."""
+    """The incident that a newcomer sees first: a memory leak on the first compute server (else the first server).
+
+    It grows fast first, slower later, so that it can be told from an evening's growth well before it hurts."""
     server = next((i for i, server in enumerate(fleet.servers) if server.role.prefix == "app"), 0)
     start = minute + _HURTS
-    return Episode(server, "leak", minute + _GROWS, start, start + 60, start + 75, peak=1.0, bend=1.0, cause="memory_leak")
+    return Episode(server, "leak", minute + _GROWS, start, start + 60, start + 75, peak=1.0, bend=0.5, cause="memory_leak")
 
 
 @dataclass

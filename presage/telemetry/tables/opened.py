@@ -11,21 +11,21 @@ from presage.errors import InputError
 
 @dataclass(frozen=True)
 class OpenedTable:
-    """`cells`: a CSV's are all String (null = empty), a Parquet file's have their own types. `path` as the user gave it."""
+    """`cells`: a CSV's are all String (null = empty), a Parquet file's have their own types. `path` as the user gave it.
+    `lines`: of each row the line on which it begins (Int64), None where a file has no lines."""
 
     path: str
     cells: pl.DataFrame
-    first_line: int | None  # of the first row in a text file; None = rows are counted from 1
+    lines: pl.Series | None = None
 
     def place(self, row: int) -> str:
         """`fleet.csv:42` or `fleet.parquet row 41` of row index `row`."""
-        return f"{self.path} row {row + 1}" if self.first_line is None else f"{self.path}:{row + self.first_line}"
+        return f"{self.path} row {row + 1}" if self.lines is None else f"{self.path}:{self.lines[row]}"
 
-    def places(self, rows: pl.Expr) -> pl.Expr:
-        """The same for a column of row indices."""
-        if self.first_line is None:
-            return pl.lit(f"{self.path} row ") + (rows + 1).cast(pl.String)
-        return pl.lit(f"{self.path}:") + (rows + self.first_line).cast(pl.String)
+    def places(self, rows: pl.Series) -> pl.Series:
+        """The same for many row indices."""
+        numbers, before = (rows + 1, " row ") if self.lines is None else (self.lines.gather(rows), ":")
+        return pl.DataFrame({"number": numbers}).select(place=pl.lit(self.path + before) + pl.col("number").cast(pl.String))["place"]
 
 
 def open_table(scheme: str, path: str) -> OpenedTable:
@@ -46,7 +46,7 @@ def open_table(scheme: str, path: str) -> OpenedTable:
 
 def _parquet(path: str, file: Path) -> OpenedTable:
     try:
-        return OpenedTable(path, pl.read_parquet(file, glob=False), None)
+        return OpenedTable(path, pl.read_parquet(file, glob=False))
     except pl.exceptions.PolarsError:
         raise InputError(f"{path}: is no Parquet file. Give a Parquet file, or read a text table with csv:{path}.") from None
 
@@ -69,7 +69,13 @@ def _csv(path: str, file: Path) -> OpenedTable:
         raise InputError(_why_not_csv(path, file, separator, len(names), error)) from None
     if cells.columns != names:
         cells.columns = names
-    return OpenedTable(path, cells, 2)
+    numbered = cells.select(
+        # A quoted cell may hold line breaks: they push every later row down.
+        line=pl.int_range(pl.len(), dtype=pl.Int64) + 2 + pl.sum_horizontal(pl.all().str.count_matches("\n").fill_null(0)).cum_sum().shift(1, fill_value=0),
+        blank=pl.all_horizontal(pl.all().is_null()),
+    )
+    written = ~numbered["blank"]
+    return OpenedTable(path, cells.filter(written), numbered.filter(written)["line"])
 
 
 def _why_not_csv(path: str, file: Path, separator: str, fields: int, error: Exception) -> str:

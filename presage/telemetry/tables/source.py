@@ -53,7 +53,7 @@ class TableSource:
             raise RowsRefused(f"{rows.first_reason()} None of the {table.cells.height} rows is left. Mend the file.")
         names = [metric.name for metric in metrics]
         ordered = wide.sort("entity", "time")
-        notes: tuple[str, ...] = (f"{self.path}: {backwards} rows stood behind a later one of their server; they were sorted.",) if backwards else ()
+        notes: tuple[str, ...] = (f"{self.path}: {backwards} rows stood behind a later one of their server; all were put in order.",) if backwards else ()
         labelled = labelled_intervals(ordered) if layout.label else None
         if labelled is not None and labelled.is_empty():
             labelled, notes = None, (*notes, f"{self.path}: its label column {layout.label!r} is empty; nothing is labelled.")
@@ -125,7 +125,7 @@ class _Rows:
             return
         frame = rows.select(_INDEX, "entity", "time").with_columns(value.cast(pl.String, strict=False).fill_null("").alias("value"))
         frame = frame.select(
-            place=self.table.places(pl.col(_INDEX)), entity="entity", time="time", metric=pl.lit(metric, dtype=pl.String), value="value",
+            place=self.table.places(rows[_INDEX]), entity="entity", time="time", metric=pl.lit(metric, dtype=pl.String), value="value",
             rule=pl.lit(rule), reason=reason,
         )
         self.refused.append(frame)
