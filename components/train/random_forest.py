@@ -1,0 +1,61 @@
+"""Random forest over imputed inputs, grown ten trees at a time until it is whole or its seconds are spent."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.train.arrays import from_forest
+from components.train.budget import Budget
+from components.train.candidates import Candidate, choose, input_sets
+from components.train.fitted import Fitted
+from components.train.graph import tree_graph
+from components.train.logistic_regression import medians
+from components.train.rows import F32, Rows
+
+TREES, CHAIN_TREES, BATCH = 100, 30, 10
+DRAWN_ROWS = 8000  # rows a tree is grown on: trees differ more, and cost the same however long the history
+
+
+def fit(rows: Rows, budget: Budget, seed: int, threads: int) -> Fitted:
+    """rows: of part train."""
+    leaves = {"detectors": (20, 60), "all": (20,)}
+    candidates = [Candidate(f"{name}, leaves of {leaf}", columns, {"min_samples_leaf": leaf})
+                  for name, columns in input_sets(rows).items() for leaf in leaves[name]]  # fmt: skip
+
+    def stages(candidate: Candidate, x: F32, y: npt.NDArray[np.int8], later: F32) -> dict[int, npt.NDArray[np.float64]]:
+        return {CHAIN_TREES: _Model(candidate, x, y, CHAIN_TREES, budget, seed, threads).predict(later)}
+
+    choice = choose(candidates, rows, stages, budget)
+    columns = choice.candidate.columns
+    model = _Model(choice.candidate, rows.x[:, columns], rows.labels, TREES, budget, seed, threads)
+    impute = np.zeros(len(rows.inputs), np.float32)
+    impute[columns] = model.impute
+    trees = from_forest(model.forest, columns, impute)
+    parameters = {**choice.candidate.settings, "inputs": choice.candidate.name, "trees": len(trees.root), "rows_a_tree": model.drawn,
+                  "max_features": "sqrt", "forward_chain": choice.table}  # fmt: skip
+    return Fitted(tree_graph(trees, len(rows.inputs)), lambda x: model.predict(x[:, columns]), parameters, trees)
+
+
+class _Model:
+    """One forest; stops between batches of trees when the next one would not fit into the budget."""
+
+    def __init__(self, candidate: Candidate, x: F32, y: npt.NDArray[np.int8], trees: int, budget: Budget, seed: int, threads: int) -> None:
+        from sklearn.ensemble import RandomForestClassifier
+
+        self.impute = medians(x)
+        known = np.where(np.isnan(x), self.impute, x)
+        self.drawn = min(DRAWN_ROWS, len(y))
+        self.forest: Any = RandomForestClassifier(
+            n_estimators=0, warm_start=True, min_samples_leaf=candidate.settings["min_samples_leaf"], max_features="sqrt",
+            max_samples=self.drawn, random_state=seed, n_jobs=threads,
+        )  # fmt: skip
+        while self.forest.n_estimators < trees:
+            before = budget.clock()
+            self.forest.n_estimators += min(BATCH, trees - self.forest.n_estimators)
+            self.forest.fit(known, y)
+            if self.forest.n_estimators < trees and budget.runs_out(before=budget.clock() - before):
+                break
+
+    def predict(self, x: F32) -> npt.NDArray[np.float64]:
+        return np.asarray(self.forest.predict_proba(np.where(np.isnan(x), self.impute, x))[:, 1], dtype=np.float64)

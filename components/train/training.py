@@ -1,0 +1,89 @@
+"""One family, from its folders to its folder: rows in, graph, scores, trees and what was done out."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from components.train.budget import Budget
+from components.train.fitted import F32, Fitted, checked_difference, run_graph
+from components.train.rows import SCORED, TRAIN, load_keys, load_rows
+from presage.errors import InputError
+from presage.features.declaration import BoundView
+from presage.files import read_json, write_bytes, write_json, written_aside
+from presage.governance.model_policy import ModelPolicy
+
+Kind = Literal["feature_row", "sequence"]
+FAMILIES: dict[str, Kind] = {
+    "logistic_regression": "feature_row", "random_forest": "feature_row", "lightgbm": "feature_row", "temporal_convolution": "sequence",
+}  # fmt: skip
+
+
+def train(family: str, features: Path, labels: Path, folds: Path, detectors: Path, policy: ModelPolicy, model: Path, seed: int = 7, threads: int = 1) -> None:
+    """model.onnx, scores.parquet, training.json and, for trees, trees.safetensors (docs/architecture.md).
+
+    Raises InputError for an unknown family or rows of one class, RunFailed where graph and library disagree.
+    """
+    if family not in FAMILIES:
+        raise InputError(f"{family!r} is no family. Choose among {', '.join(FAMILIES)}.")
+    budget = Budget(getattr(policy.training_budget_seconds, family), time.monotonic)
+    whole = _train_sequences if FAMILIES[family] == "sequence" else _train_rows
+    fitted, inputs, keys, x = whole(family, features, labels, folds, detectors, budget, seed, threads)
+    seconds = budget.spent
+    difference = checked_difference(family, fitted, x, seed)
+    with written_aside(model) as aside:
+        aside.mkdir(parents=True)
+        write_bytes(aside / "model.onnx", fitted.graph)
+        if fitted.trees is not None:
+            fitted.trees.save(aside / "trees.safetensors")
+        keys.select("entity", "time").with_columns(score=pl.Series(run_graph(fitted.graph, x), dtype=pl.Float32)).write_parquet(aside / "scores.parquet")
+        write_json(aside / "training.json", {
+            "family": family,
+            "kind": FAMILIES[family],
+            "seconds": round(seconds, 2),
+            "budget_seconds": budget.seconds,
+            "budget_bound": budget.bound,
+            "inputs": list(inputs),
+            "onnx_max_difference": difference,
+            "seed": seed,
+            "parameters": json.loads(json.dumps(fitted.parameters, default=float)),
+        })
+
+
+_Outcome = tuple[Fitted, tuple[str, ...], pl.DataFrame, F32]
+
+
+def _train_rows(family: str, features: Path, labels: Path, folds: Path, detectors: Path, budget: Budget, seed: int, threads: int) -> _Outcome:
+    from components.train import lightgbm, logistic_regression, random_forest
+    from components.train.rows import Rows
+    from components.train.warm_starts import with_starts
+
+    fits: dict[str, Callable[[Rows, Budget, int, int], Fitted]] = {
+        "logistic_regression": logistic_regression.fit, "random_forest": random_forest.fit, "lightgbm": lightgbm.fit,
+    }  # fmt: skip
+    rows = load_rows(features, labels, folds, detectors, (TRAIN, *SCORED))
+    learnt = (rows.keys["part"] == TRAIN).to_numpy()
+    fitted = fits[family](with_starts(rows.take(learnt), features, detectors, seed), budget, seed, threads)
+    rest = rows.take(~learnt)
+    return fitted, rows.inputs, rest.keys, rest.x
+
+
+def _train_sequences(family: str, features: Path, labels: Path, folds: Path, detectors: Path, budget: Budget, seed: int, threads: int) -> _Outcome:
+    from components.train import temporal_convolution
+
+    del family, detectors
+    document = read_json(features / "features.json")
+    document.pop("version")
+    view = BoundView.from_document(document)
+    parts = {part: load_keys(labels, folds, part) for part in ((TRAIN,), SCORED)}
+    learnt, rest = (temporal_convolution.sequences(features / "ticks.parquet", view, keys) for keys in parts.values())
+    keys = parts[(TRAIN,)]
+    truth = keys["label"].to_numpy().astype(np.int8)
+    if not 0 < truth.sum() < len(truth):
+        raise InputError(f"{folds}: the part train has {int(truth.sum())} incident rows among {len(truth)}; both kinds are needed. Give a longer history.")
+    fitted = temporal_convolution.fit(learnt, truth, keys["fold"].fill_null(-1).to_numpy().astype(np.int8), budget, seed, threads)
+    return fitted, view.metrics, parts[SCORED], rest.every()
