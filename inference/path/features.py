@@ -39,7 +39,7 @@ def look_up_features(store: OnlineFeatures, contract: Contract, metrics: Serving
                 metrics.features_missing.add(metrics.view)
                 message = f"The online row of {_quoted(servers[index])} has feature version {_quoted(row.version)}, the model reads {version}."
                 raise RequestRefused(503, "feature_version", f"{message} Start the feature refresh that belongs to this release.")
-            coverage: list[float] = row.coverage.tolist()
+            coverage = [round(share, 4) for share in row.coverage.tolist()]
             values.append(row.values)
             history.append(row.history)
             request.time.append(row.time)
