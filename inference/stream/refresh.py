@@ -8,7 +8,7 @@ counted and kept in the log, and not applied.
 import math
 import time as wall_time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -64,14 +64,8 @@ class FeatureRefresh:
 
     def replay(self) -> int:
         """Rebuild the buffer from the log, each reading with the outcome it had. Returns how many are held; counts nothing."""
-        until = self._log.committed(GROUP)
-        for partition, end in until.items():
-            while events := self._log.read(partition, self._next[partition], limit=min(5000, end - self._next[partition])):
-                for event in events:
-                    self._take(event, self._ticks.before(partition, event.offset))
-                self._next[partition] = events[-1].offset + 1
-                if self._next[partition] >= end:
-                    break
+        for event in self._read_until(self._log.committed(GROUP)):
+            self._take(event, self._ticks.before(event.partition, event.offset))
         return len(self._buffer)
 
     def step(self) -> float:
@@ -86,15 +80,24 @@ class FeatureRefresh:
         return max(0.0, self.clock.wall(following) + self._lateness - self._wall())
 
     def _consume(self) -> None:
-        for partition in self._next:
-            while events := self._log.read(partition, self._next[partition], limit=5000):
-                started = wall_time.perf_counter()
-                for event in events:
-                    self._metrics.count(self._take(event, self.applied))
+        # Up to one consistent cut of all partitions: a batch is appended whole, so no partition's progress runs ahead of another's.
+        started, before = wall_time.perf_counter(), dict(self._next)
+        for event in self._read_until({partition: following for partition, (_, following) in self._log.bounds().items()}):
+            self._metrics.count(self._take(event, self.applied))
+        if self._next != before:
+            self._last_heard = self._wall()
+            self._first_heard = min(self._first_heard, self._last_heard)
+            self._metrics.stages["apply"].observe(wall_time.perf_counter() - started)
+
+    def _read_until(self, ends: Mapping[int, int]) -> Iterator[Event]:
+        """Every event from where we are up to these offsets, partition by partition."""
+        for partition, end in ends.items():
+            while self._next[partition] < end:
+                events = self._log.read(partition, self._next[partition], limit=min(5000, end - self._next[partition]))
+                if not events:  # trimmed by somebody else
+                    break
+                yield from events
                 self._next[partition] = events[-1].offset + 1
-                self._last_heard = self._wall()
-                self._first_heard = min(self._first_heard, self._last_heard)
-                self._metrics.stages["apply"].observe(wall_time.perf_counter() - started)
 
     def _take(self, event: Event, applied: datetime | None) -> str:
         """Put one event into the buffer, unless it is late, known or unreadable. Returns its outcome."""

@@ -166,7 +166,7 @@ class _Engine:
         """Write one group's feature columns: values [names, kept rows of the group]."""
         view, metrics = self.view, len(self.bound.metrics)
         columns = len(view.windows) * len(view.aggregations) + len(view.lags)
-        by_metric = values[: metrics * columns].reshape(metrics, columns, values.shape[1]) if values.size else values[:0].reshape(0, columns, 0)
+        by_metric = values[: metrics * columns].reshape(metrics, columns, values.shape[1])
         windows = trailing(grid, self.widths, view.tick.total_seconds())
         for at, width in enumerate(self.widths):
             known = (windows[width].n > 0) & (coverage[at] >= np.float32(view.min_coverage))
