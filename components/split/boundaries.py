@@ -30,11 +30,16 @@ PARTS = ("unsupervised", "train", "select", "calibrate", "test")
 
 @dataclass(frozen=True)
 class Room:
-    """What is left out around a boundary B: [B − before, B + after). before: the labels' horizon. after: the longest feature
-    window and the embargo. So no label interval of one part touches a feature window of the next."""
+    """What is left out before a boundary B: [B − whole, B). before: the labels' horizon. after: the longest feature window and
+    the embargo. So no label interval of one part touches a feature window of the next. All of it lies on the earlier side: the
+    test then begins where it should, not hours later and without the incidents in them."""
 
     before: timedelta
     after: timedelta
+
+    @property
+    def whole(self) -> timedelta:
+        return self.before + self.after
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ def place_boundaries(labels: pl.DataFrame, tick: timedelta, room: Room) -> Bound
         labels.filter((pl.col("label") == 1) & (pl.col("time") >= start)).group_by("cluster")
         .agg(first=pl.col("time").min(), last=pl.col("time").max()).sort("first")
     )
-    if not _held(spans, test, end, room):
+    if not spans.filter((pl.col("first") >= test) & (pl.col("first") < end)).height:
         raise InputError(_too_few(spans.filter(pl.col("first") < test).height, spans.height, "test", test, end))
     select, calibrate = _place_choice(spans, start, test, room)
     return Boundaries(begin, start, select, calibrate, test, max(end, _after_last(labels, tick)))
@@ -83,12 +88,6 @@ def _after_last(labels: pl.DataFrame, tick: timedelta) -> datetime:
     return last + tick
 
 
-def _held(spans: pl.DataFrame, begin: datetime, end: datetime, room: Room) -> int:
-    """How many clusters begin in a part and keep positive rows in it once room is made."""
-    kept = (pl.col("first") >= begin) & (pl.col("last") >= begin + room.after) & (pl.col("first") < end - room.before)
-    return spans.filter(kept).height
-
-
 def _place_choice(spans: pl.DataFrame, start: datetime, test: datetime, room: Room) -> tuple[datetime, datetime]:
     """(select, calibrate), nearest to their shares of the time among the placements that hold clusters enough."""
     hours = int((test - start) / timedelta(hours=1))
@@ -98,7 +97,7 @@ def _place_choice(spans: pl.DataFrame, start: datetime, test: datetime, room: Ro
     candidates = seconds[~inside] if (~inside).any() else seconds
     total = (test - start).total_seconds()
     targets = total * (1 - SELECT - CALIBRATE), total * (1 - CALIBRATE)
-    count = _Counter(firsts, lasts, room)
+    count = _Counter(firsts, room)
     best: tuple[float, float, float] | None = None
     for wanted in WANTED_CLUSTERS:
         for calibrate in candidates:
@@ -117,15 +116,13 @@ def _place_choice(spans: pl.DataFrame, start: datetime, test: datetime, room: Ro
 
 @dataclass(frozen=True)
 class _Counter:
-    """`_held` over seconds since the start: fast enough to be asked for every placement."""
+    """How many clusters begin in a part once room is made, over seconds since the start: fast enough to be asked for every placement."""
 
     firsts: npt.NDArray[np.float64]
-    lasts: npt.NDArray[np.float64]
     room: Room
 
     def between(self, begin: float, end: float) -> int:
-        after, before = self.room.after.total_seconds(), self.room.before.total_seconds()
-        return int(((self.firsts >= begin) & (self.lasts >= begin + after) & (self.firsts < end - before)).sum())
+        return int(((self.firsts >= begin) & (self.firsts < end - self.room.whole.total_seconds())).sum())
 
 
 def _too_few(found: int, total: int, parts: str, begin: datetime, end: datetime) -> str:
