@@ -95,7 +95,7 @@ def watch(
 
 
 def logs(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="As `presage status` names it; none: list the names.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="As `presage status` names it; none: list the names.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as more is written, until Ctrl-C.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 1000,
 ) -> None:

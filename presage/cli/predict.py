@@ -10,22 +10,24 @@ from presage.errors import UsageError
 
 
 def predict(
-    servers: Annotated[list[str] | None, typer.Argument(metavar="[SERVER]...", help="Servers by name; none: all of them.")] = None,
+    servers: Annotated[list[str] | None, typer.Argument(metavar="SERVER", help="Servers by name; none: all of them.")] = None,
+    *,
     list_servers: Annotated[bool, typer.Option("--list-servers", help="Name the servers there are, and leave.")] = False,
     file: Annotated[Path | None, typer.Option("--file", metavar="FILE", help="Rows of feature values instead: .csv, .parquet or .json.")] = None,
+    endpoint: Annotated[str | None, typer.Option("--endpoint", metavar="URL", help="Whom to ask. Default: the plane that `presage up` started.")] = None,
     explain: Annotated[bool, typer.Option("--explain/--no-explain", help="With the reasons that weigh most.")] = True,
     output: OutputOption = Output.table,
 ) -> None:
     """Risk of an incident within the horizon, with its interval, tier and reasons.
 
-    Asks the plane that `presage up` started; features of named servers are looked up there.
+    Features of named servers are looked up where they are served.
     """
     from presage import predictions
 
     if file is not None and (servers or list_servers):
         raise UsageError("--file holds the rows to predict, so name no servers beside it. Leave out one of the two.")
     if list_servers:
-        names = predictions.known_servers()
+        names = predictions.known_servers(endpoint=endpoint)
         if output is Output.json:
             print_json(names)
         else:
@@ -35,10 +37,10 @@ def predict(
         from presage.feature_rows import read_feature_rows
 
         given = read_feature_rows(file)
-        found = predictions.predict(rows=given.rows, explain=explain)
+        found = predictions.predict(rows=given.rows, explain=explain, endpoint=endpoint)
         labels: list[str] = given.names
     else:
-        found = predictions.predict(servers or (), explain=explain)
+        found = predictions.predict(servers or (), explain=explain, endpoint=endpoint)
         labels = [prediction.server or "" for prediction in found]
     if output is Output.json:
         print_json(found)

@@ -9,7 +9,7 @@ from presage.cli.output import Output, OutputOption, print_json
 
 
 def report(
-    run: Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id, its folder, or `last`.")] = "last",
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its folder, or `last`.")] = "last",
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write it; default: report.html in the run's folder.")] = None,
     list_runs: Annotated[bool, typer.Option("--list", help="Name the finished runs, and leave.")] = False,
     output: OutputOption = Output.table,
