@@ -43,7 +43,7 @@ def _why(prediction: Prediction) -> str:
 
 
 def _fresh(prediction: Prediction) -> str:
-    age = prediction.features.age_seconds if prediction.features else None
+    age = prediction.features.age_seconds
     if age is None:
         return "–"
     return f"{age:.0f}s" if age < 120 else f"{age / 60:.0f}m"
