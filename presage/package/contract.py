@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from presage.errors import ArtifactRefused
+from presage.errors import ArtifactRefused, InputError
 from presage.features.declaration import BoundView
 
 Kind = Literal["feature_row", "sequence"]
@@ -68,6 +68,10 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         names = [field.name for field in contract.inputs]
         if len(set(names)) != len(names):
             raise ArtifactRefused("contract", "contract.json names an input twice. Package the model again.")
-        if contract.view.version != contract.feature_version:
-            raise ArtifactRefused("contract", f"contract.json says feature version {contract.feature_version}, its declaration is {contract.view.version}.")
+        try:
+            version = contract.view.version
+        except (InputError, AssertionError, LookupError, TypeError, ValueError) as error:
+            raise ArtifactRefused("contract", f"contract.json declares features that cannot be read ({error}). Package the model again.") from error
+        if version != contract.feature_version:
+            raise ArtifactRefused("contract", f"contract.json says feature version {contract.feature_version}, its declaration is {version}.")
         return contract

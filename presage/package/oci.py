@@ -18,6 +18,7 @@ import msgspec
 
 from presage.errors import ArtifactRefused
 from presage.files import canonical_json, sha256_bytes, write_bytes
+from presage.package.formats import check_json
 from presage.package.locks import locked
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -144,8 +145,9 @@ class Layout:
 
 def _decode(content: bytes, kind: type[Document], media_type: str, where: str) -> Document:
     try:
+        check_json(content)
         document = msgspec.json.decode(content, type=kind)
-    except msgspec.MsgspecError as error:
+    except ValueError as error:  # MsgspecError is one
         raise ArtifactRefused("format", f"{where} is no OCI document ({error}). Copy the release again.") from None
     if document.schema_version != 2 or document.media_type not in (media_type, ""):  # OCI lets the type be left out
         raise ArtifactRefused("format", f"{where} says it is {document.media_type[:100]!r}, not {media_type}. Copy the release again.")

@@ -124,9 +124,9 @@ class ReleaseStore:
             ]
             named = self.layout.put_document(Manifest(self._empty(), layers, RELEASE_TYPE), oci.MANIFEST)
             members = [
-                replace_annotations(descriptor, {ROLE: role})
+                replace_annotations(descriptor, {ROLE: mark})
                 for role, stored in packages.items()
-                for descriptor, role in ((stored.manifest, role), (stored.signature, "signature"))
+                for descriptor, mark in ((stored.manifest, role), (stored.signature, "signature"))
             ]
             reference = Reference(document.name, document.version, f"sha256:{sha256_bytes(content)}")
             marks = {RELEASE_DIGEST: str(reference.digest)}
