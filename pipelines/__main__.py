@@ -8,15 +8,19 @@ Progress goes to stderr. With `-o json` stdout's last line is the document that 
 """
 
 import argparse
+import os
+import select
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from pipelines.request import Request
 from presage.cli.failures import explain
-from presage.errors import UsageError
+from presage.errors import PresageError, UsageError
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,9 +28,20 @@ ROOT = Path(__file__).parent.parent
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 done, 1 a finding or a refused input, 2 wrong usage, 130 interrupted."""
     signal.signal(signal.SIGTERM, _interrupt)
-    options = _parser().parse_args(arguments)
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--starter", type=int)  # a pipe that whoever started us reads: the sentence of a failure goes there
+    known, rest = first.parse_known_args(arguments)
+    starter = known.starter
+    if starter is not None:
+        threading.Thread(target=_end_with, args=(starter,), daemon=True).start()
     try:
+        options = _parser().parse_args(rest)
         return int(options.do(options))
+    except PresageError as error:
+        if starter is None:
+            return explain(error)
+        os.write(starter, error.message.encode())
+        return error.exit_code
     except KeyboardInterrupt:
         print("Interrupted. Finished steps are kept: the same command goes on from there.", file=sys.stderr)
         return 130
@@ -40,10 +55,25 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _end_with(starter: int) -> None:
+    """Whoever started us reads this pipe as long as it lives; without it the run ends as by Ctrl-C."""
+    gone = select.poll()
+    gone.register(starter, select.POLLERR)
+    gone.poll()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Wrong usage is one sentence, like every other failure."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message[:1].upper()}{message[1:]}. `{self.prog} --help` says what is possible.")
+
+
 def _parser() -> argparse.ArgumentParser:
     from pipelines.catalogue import PIPELINES
 
-    parser = argparse.ArgumentParser(prog="python -m pipelines", description="Run, submit or compile a pipeline.")
+    parser = _Parser(prog="python -m pipelines", description="Run, submit or compile a pipeline.")
     commands = parser.add_subparsers(required=True, metavar="NAME")
     for listed in PIPELINES:
         command = commands.add_parser(listed.name, help=f"run {listed.name} here, or submit it")
@@ -85,9 +115,7 @@ def _run_here(options: argparse.Namespace, request: Request) -> dict[str, object
     from pipelines.runner import LocalRun
     from presage.state import State
 
-    run = LocalRun(request, State.open(options.state), new_run_id())
-    print(f"{request.pipeline} on {request.source}: run {run.run_id}", file=sys.stderr)
-    return printed(run.go())
+    return printed(LocalRun(request, State.open(options.state), new_run_id()).go())
 
 
 def _submit(options: argparse.Namespace, request: Request) -> dict[str, object]:

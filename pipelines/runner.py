@@ -53,6 +53,7 @@ class LocalRun:
             "state": str(self.state.root), "run_id": self.run_id, "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         self.folder.mkdir(mode=0o700)
+        print(f"{self.request.pipeline} on {self.request.source}, run {self.run_id}", file=sys.stderr)
         write_bytes(self.folder / "policy.yaml", arguments["policy"].encode())
         write_bytes(self.folder / "view.yaml", arguments["view"].encode())
         self._note("running")
