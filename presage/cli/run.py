@@ -9,7 +9,7 @@ from presage.cli.output import Output, OutputOption, print_json
 from presage.errors import UsageError
 
 
-def run(
+def run(  # noqa: PLR0917 - options, passed by name
     pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help="Which pipeline: incident-training.")],
     source: Annotated[str, typer.Option("--source", metavar="SPEC", help="Telemetry: simulated[:servers=24,…], parquet:PATH, csv:PATH.")] = "simulated",
     policy: Annotated[Path | None, typer.Option("--policy", metavar="FILE", help="Model policy; default: policies/models/incident.yaml.")] = None,
