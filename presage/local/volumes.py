@@ -40,6 +40,11 @@ class Volumes:
             data[path.name] = path.read_text()
         return data
 
+    def claim(self, namespace: str, name: str) -> Path:
+        """The folder that stands for a PersistentVolumeClaim; it is not made here."""
+        inside = _annotation(self._find("PersistentVolumeClaim", namespace, name), FOLDER)
+        return self._root / inside if inside else self._root / "plane" / "volumes" / name
+
     def discard(self, pod: Pod) -> None:
         """The Pod is gone: so are its emptyDirs."""
         for folder in (self._pod_folder(pod), self._memory_folder(pod)):
@@ -54,9 +59,7 @@ class Volumes:
 
     def _prepare(self, pod: Pod, volume: Volume) -> Path:
         if volume.kind == "persistentVolumeClaim":
-            claim = self._find("PersistentVolumeClaim", pod.namespace, volume.source)
-            inside = _annotation(claim, FOLDER)
-            return _private(self._root / inside if inside else self._root / "plane" / "volumes" / volume.source)
+            return _private(self.claim(pod.namespace, volume.source))
         if volume.kind == "configMap":
             folder = self._pod_folder(pod) / volume.name
             with written_aside(folder) as aside:
