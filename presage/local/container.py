@@ -16,8 +16,8 @@ from presage.local.pods import Container
 from presage.local.probe import Probe, ask
 from presage.local.record import ProcessRecord
 
-FIRST_BACK_OFF, LONGEST_BACK_OFF, GOOD_RUN = 1.0, 60.0, 60.0  # seconds; a run of GOOD_RUN forgets earlier failures
-IMPATIENCE = 0.25  # seconds between questions until a container is ready: a person waits for it
+FIRST_BACK_OFF, LONGEST_BACK_OFF, GOOD_RUN = 0.5, 60.0, 60.0  # seconds; a run of GOOD_RUN forgets earlier failures
+IMPATIENCE = 0.1  # seconds between questions until a container is ready: a person waits for it
 _LOG_LIMIT = 10 * 2**20  # bytes; then the log becomes <name>.log.1
 
 

@@ -154,7 +154,7 @@ def _wait_until_ready(state: State, supervisor: "subprocess.Popen[bytes] | None"
                 if process.phase != "waiting" and news not in heard:
                     heard.add(news)
                     say(news)
-        time.sleep(0.1)
+        time.sleep(0.05)
     waiting = [f"{process.name} ({process.message or process.phase})" for process in (record.processes if record else []) if not process.ready]
     raise PlaneError(f"not ready after {PATIENCE:.0f} s: {', '.join(waiting)}. `presage logs NAME` shows what each wrote.")
 

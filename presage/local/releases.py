@@ -4,7 +4,6 @@ from presage.errors import ArtifactRefused
 from presage.files import read_json
 from presage.manifests.objects import Manifest
 from presage.package.reference import Reference, parse_reference
-from presage.package.store import ReleaseStore
 from presage.reports import finished_runs
 from presage.state import State
 
@@ -29,6 +28,8 @@ def training_source(stream: str) -> str:
 
 def trained_release(state: State, name: str, source: str) -> Reference | None:
     """The newest release of `name` in `state` whose run read telemetry like `source` (same kind, same set of metrics); None without one."""
+    from presage.package.store import ReleaseStore
+
     kept = set(ReleaseStore(state.releases).versions(name))
     for folder in reversed(finished_runs(state)):
         reference = _released(read_json(folder / "result.json"), source)
