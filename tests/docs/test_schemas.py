@@ -8,7 +8,9 @@ import msgspec
 import orjson
 import pytest
 
+from presage.local import status, status_document
 from presage.predictions import FeatureState, ModelName, Prediction, Reason
+from presage.state import State
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = sorted((ROOT / "docs" / "schemas").glob("*.json"))
@@ -49,9 +51,21 @@ def test_a_prediction_outside_the_contract_is_refused(changes):
     assert not validator("predict").is_valid(printed([prediction(**changes)]))
 
 
+def test_the_status_of_a_state_where_nothing_runs_follows_the_schema(tmp_path):
+    document = status_document(status(State.open(tmp_path)))
+    validator("status").validate(printed(document))
+
+
+def test_a_run_handed_to_an_endpoint_follows_the_schema_and_half_a_run_does_not():
+    where = {"endpoint": "https://kfp.example", "url": "https://kfp.example/#/runs/4c1"}
+    submitted = {"run_id": "4c1", "pipeline": "incident-training", "status": "submitted", **where}
+    validator("run").validate(submitted)
+    assert not validator("run").is_valid({**submitted, "status": "succeeded"})
+
+
 @pytest.mark.parametrize("command", ["run", "predict", "status"])
 def test_the_page_for_people_names_every_key_of_the_schema(command):
     schema = orjson.loads((ROOT / "docs" / "schemas" / f"{command}.json").read_bytes())
-    keys = schema.get("properties") or schema["items"]["properties"]
+    described = schema.get("$defs", {}).get("finished") or schema.get("items") or schema
     section = (ROOT / "docs" / "machine-readable.md").read_text().split(f"## presage {command}\n")[1].split("\n## ")[0]
-    assert {key for key in keys if f"`{key}`" not in section} == set()
+    assert {key for key in described["properties"] if f"`{key}`" not in section} == set()
