@@ -64,7 +64,7 @@ def metrics_of(fleet: Fleet, minutes: Minutes, activity: Floats, drives: Drives,
     full = _rise(files, 0.95, 0.99)
 
     waiting = 0.012 + 0.02 * load + 0.09 * drives["batch"] + 0.16 * drives["steal"] + 0.22 * pressure + 0.12 * full
-    operations = trait["disk"] * rate + 30 + 420 * drives["batch"] + 700 * pressure
+    operations: Floats = trait["disk"] * rate + 30 + 420 * drives["batch"] + 700 * pressure
     operations *= 1 - 0.45 * np.minimum(drives["steal"], 1)
 
     # What one call takes here, were its dependencies instant: a queue, stretched by what is short or wrong.
@@ -77,7 +77,7 @@ def metrics_of(fleet: Fleet, minutes: Minutes, activity: Floats, drives: Drives,
     errors = errors + 0.10 * drives["defect"] ** 2 + 0.05 * drives["retry"] ** 2 + 0.03 * drives["steal"] ** 2
     errors = errors + 0.9 * np.maximum(pool - 0.93, 0) + 0.45 * drives["restart"] + 0.62 * expired
     active = rate * own * 0.6
-    size = trait["request_bytes"]
+    answered: Floats = rate * trait["request_bytes"]  # By/s
     clean: Metrics = {
         "system.cpu.utilization": np.minimum(busy, 0.985),
         "system.cpu.utilization.iowait": waiting,
@@ -85,9 +85,9 @@ def metrics_of(fleet: Fleet, minutes: Minutes, activity: Floats, drives: Drives,
         "system.paging.utilization": trait["swap"] + 0.5 * pressure,
         "system.filesystem.utilization": files,
         "system.disk.operations": operations,
-        "system.disk.io": operations * 14_000.0 + 2.2e7 * drives["batch"],
-        "system.network.io.receive": rate * size * (0.35 + 0.18 * drives["retry"]) + 4e3,
-        "system.network.io.transmit": rate * size + 4e3,
+        "system.disk.io": 14e3 * operations + 22e6 * drives["batch"],
+        "system.network.io.receive": 4e3 + (0.35 + 0.18 * drives["retry"]) * answered,
+        "system.network.io.transmit": 4e3 + answered,
         "system.network.packet.dropped": 0.04 + 9 * np.maximum(busy - 0.88, 0) + 1.5 * drives["retry"] + 0.5 * np.maximum(drives["traffic"] - 0.5, 0),
         "system.network.connection.count": trait["sockets"] * (0.45 + 0.55 * load) + 1.6 * active + 140 * drives["hold"] + 60 * drives["retry"],
         "system.process.count": trait["processes"] * (1 - 0.25 * drives["restart"]) + 14 * drives["batch"] + 0.2 * active,
