@@ -26,7 +26,7 @@ def up(
     In a terminal Ctrl-C stops everything. Without one, or with --detach, it prints the first table and leaves everything running.
     """
     from presage import local
-    from presage.console.plane import print_notes
+    from presage.console.plane import print_bindings
     from presage.console.watch import print_once, watch
     from presage.state import State
 
@@ -37,7 +37,7 @@ def up(
         if not stays:
             from rich.console import Console
 
-            print_notes(plane, Console(stderr=True))
+            print_bindings(plane, Console(stderr=True))
             try:
                 watch(state, "Ctrl-C stops everything")
             except KeyboardInterrupt:
@@ -121,7 +121,7 @@ def logs(
 def _say_what_runs(plane: "object", root: Path) -> None:
     from rich.console import Console
 
-    from presage.console.plane import print_notes
+    from presage.console.plane import print_bindings
     from presage.local import Status
 
     assert isinstance(plane, Status)
@@ -129,7 +129,9 @@ def _say_what_runs(plane: "object", root: Path) -> None:
     for process in plane.processes:
         if process.phase != "done":
             say(f"running: {process.name} at http://{process.address}")
-    print_notes(plane, console)
+    print_bindings(plane, console)
+    if plane.not_honoured:
+        say(f"{len(plane.not_honoured)} things that the manifests ask cannot be enforced on plain processes: `presage status` lists them")
     command = "presage" if root == Path(".presage").absolute() else f"presage --state {root}"
     say(f"`{command} watch` shows the live table, `{command} status` what runs, `{command} logs NAME` what it wrote; `{command} down` stops it all.")
 

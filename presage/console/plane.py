@@ -8,7 +8,7 @@ from presage.local import Status
 
 
 def print_status(plane: Status, console: Console | None = None) -> None:
-    """NAME READY RESTARTS AGE MEMORY ADDRESS, then what stands for local names, what was overridden and what is not enforced."""
+    """NAME READY PHASE RESTARTS AGE MEMORY ADDRESS SERVES, then what stands for local names, what was overridden and what is not enforced."""
     console = console or Console()
     if not console.is_terminal:
         console = Console(file=console.file, width=160)
@@ -29,17 +29,17 @@ def print_status(plane: Status, console: Console | None = None) -> None:
     for process in plane.processes:
         if process.message and not process.ready:
             console.print(Text(f"{process.name}: {process.message}", style="yellow"), soft_wrap=True)
-    print_notes(plane, console)
+    print_bindings(plane, console)
+    for what in plane.not_honoured:
+        console.print(Text(f"not enforced: {what}", style="dim"), soft_wrap=True)
 
 
-def print_notes(plane: Status, console: Console) -> None:
-    """What a reader of the manifests would not expect."""
+def print_bindings(plane: Status, console: Console) -> None:
+    """What differs from the manifests: releases bound here, arguments overridden, in words."""
     for name, release in plane.bindings.items():
         console.print(Text(f"{name} is {release}"), soft_wrap=True)
     for sentence in plane.overrides:
         console.print(Text(f"overridden: {sentence}"), soft_wrap=True)
-    for what in plane.not_honoured:
-        console.print(Text(f"not enforced: {what}", style="dim"), soft_wrap=True)
 
 
 def _age(seconds: float) -> str:

@@ -115,7 +115,6 @@ def _release(state: State, name: str, source: str, retrain: bool, say: Say) -> s
         found = trained_release(state, name, source)
         if found is None:
             raise PlaneError(f"the run on {source} made no release of {name}. `presage report last` shows what it found.")
-    say(f"{local_uri(name)} is {found}")
     return str(found)
 
 
