@@ -92,10 +92,14 @@ def test_the_first_incident_grows_within_minutes_and_is_named():
     stream = SOURCE.stream(speed=60, backfill=timedelta(0))
     opening, name = stream.opening, SOURCE.world().fleet.names[stream.opening.server]
     assert moment(opening.ramp) == END + timedelta(minutes=20) and END + HOUR <= moment(opening.start) <= END + timedelta(minutes=90)
-    assert name in stream.notes[0]
+    assert name in stream.notes[1]
     memory = {r.time: r.values.get("system.memory.utilization", 0) for r in collect(stream, END + 2 * HOUR) if r.entity == name}
     assert memory[END + timedelta(minutes=60)] > memory[END + timedelta(minutes=15)] + 0.05
     assert memory[moment(opening.start + 5)] > 0.93
+
+
+def test_a_stream_that_goes_on_after_the_first_incident_announces_none():
+    assert len(SOURCE.stream(60, timedelta(0), start=END + 5 * HOUR, opening=END).notes) == 1
 
 
 def test_incidents_go_on_after_the_first():

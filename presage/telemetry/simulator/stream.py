@@ -65,7 +65,8 @@ class SimulatedStream:
                 raise UsageError(f"{time.isoformat()} has no time zone, so it names no instant. Give one in UTC.")
         plain = source.world()
         first = opening_incident(plain.fleet, minute_of(opening))
-        name = plain.fleet.names[first.server]
+        coming = (f"{plain.fleet.names[first.server]} heads for a memory leak that hurts at {moment(first.start):%H:%M} of the fleet's time.",) \
+            if start < moment(first.start) else ()
         return cls(
             source=source.spec,
             metrics=source.columns,
@@ -74,8 +75,7 @@ class SimulatedStream:
             world=replace(plain, planned=(first,)),
             opening=first,
             next_minute=minute_of(start - backfill),
-            notes=(f"A simulated fleet of {len(plain.fleet)} servers at {speed:g} times real time; "
-                   f"{name} heads for a memory leak that hurts at {moment(first.start).astimezone(UTC):%H:%M} of its time.",),
+            notes=(f"A simulated fleet of {len(plain.fleet)} servers at {speed:g} times real time.", *coming),
         )
 
     def __iter__(self) -> Iterator[list[Reading]]:

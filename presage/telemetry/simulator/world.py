@@ -53,6 +53,8 @@ class World:
 
     def _week(self, week: int) -> list[Episode]:
         if week not in self._weeks:
+            if len(self._weeks) > 8:  # a live stream never ends
+                self._weeks.clear()
             self._weeks[week] = incidents_of_week(self.fleet, week, self.rate)
         return self._weeks[week]
 
