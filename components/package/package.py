@@ -26,6 +26,7 @@ from presage.governance.model_policy import ModelPolicy
 from presage.package.calibration import VennAbers
 from presage.package.contract import Contract
 from presage.package.keys import SigningKey, Trust, local_key
+from presage.package.onnx_check import OnnxSummary, check_onnx
 from presage.package.package import PackageParts, build_package
 from presage.package.release import Role, compose
 from presage.package.store import Published, ReleaseStore, StoredPackage
@@ -72,13 +73,13 @@ def package(steps: Steps, policy: ModelPolicy, run: RunIdentity, state: State, p
         _measures(facts.evaluation),
         released,
     )
-    models = [_result(name, published) for name, (published, _) in released.items()]
+    models = {name: published for name, (published, _) in released.items()}
     with written_aside(packaged) as aside:
         aside.mkdir(parents=True)
         write_json(aside / "result.json", {
             "run_id": run.run_id,
-            "model": models[0],
-            "models": models,
+            "model": _named(policy.name, models[policy.name]),
+            "models": [{**_named(name, published), "members": _members(published)} for name, published in models.items()],
             "registry": {"tracking_uri": registered.tracking_uri, "run_id": registered.run_id, "versions": registered.versions},
         })  # fmt: skip
 
@@ -158,13 +159,14 @@ class _Bench:
             raise InputError(f"evaluation names {family}, but no trained model of that family was given. Give package every model that evaluate saw.")
         training = read_json(folder / "training.json")
         entry = family_of(facts.evaluation, family)
-        contract = self._contract(contract_name, str(entry["kind"]), training)
+        onnx = (folder / "model.onnx").read_bytes()
+        contract = self._contract(contract_name, str(entry["kind"]), training, check_onnx(onnx))
         metrics = family_metrics(facts.evaluation, family)
         origin = {**facts.lineage, "training": {"parameters": training.get("parameters", {}), "onnx_max_difference": training.get("onnx_max_difference")}}
         return PackageParts(
             model=model,
             family=family,
-            onnx=(folder / "model.onnx").read_bytes(),
+            onnx=onnx,
             contract=contract,
             calibration=VennAbers.load((facts.steps.evaluation / "calibration" / f"{family}.safetensors").read_bytes()),
             metrics=metrics,
@@ -174,11 +176,11 @@ class _Bench:
             detectors=(facts.steps.detectors / "detectors.safetensors").read_bytes() if contract.detectors else None,
         )
 
-    def _contract(self, name: str, kind: str, training: dict[str, Any]) -> Contract:
+    def _contract(self, name: str, kind: str, training: dict[str, Any], onnx: OnnxSummary) -> Contract:
         facts, horizon = self.facts, self.facts.policy.kpi.horizon
         metrics = facts.telemetry.metrics
         if kind == "sequence":
-            history = int(training["history"])
+            history = onnx.inputs["x"][1] or 0  # how many ticks it takes is the graph's own word
             return sequence_contract(name, facts.bound, metrics, ticks=facts.table(facts.steps.features / "ticks.parquet"), history=history, horizon=horizon)
         names = facts.detectors.names
         rows = facts.table(facts.steps.features / "rows.parquet").join(
@@ -200,13 +202,10 @@ def _measures(evaluation: dict[str, Any]) -> dict[str, float | None]:
     return {f"{entry['name']}.{name}": entry.get(name) for entry in evaluation["families"] for name in kept}
 
 
-def _result(name: str, published: Published) -> dict[str, Any]:
-    primary = published.document.members[0]
-    return {
-        "name": name,
-        "version": published.document.version,
-        "digest": published.reference.digest,
-        "uri": published.uri,
-        "family": primary.family,
-        "package": primary.package,
-    }
+def _named(name: str, published: Published) -> dict[str, str]:
+    reference = published.reference
+    return {"name": name, "version": str(reference.version), "digest": str(reference.digest), "uri": published.uri}
+
+
+def _members(published: Published) -> list[dict[str, str]]:
+    return [{"role": member.role, "model": member.model, "family": member.family, "package": member.package} for member in published.document.members]

@@ -1,0 +1,136 @@
+"""The package step: two releases that the gate admits, documents made from the run, the same bytes for the same run."""
+
+import json
+import sqlite3
+from dataclasses import replace
+
+import numpy as np
+import onnxruntime
+import pytest
+from builders.releases import policy
+from builders.trained import HISTORY, METRICS, steps
+
+from components.package.lineage import RunIdentity, folder_digest
+from components.package.package import package
+from presage.errors import InputError
+from presage.files import read_json, write_json
+from presage.package.gate import admit
+from presage.package.keys import Trust
+from presage.package.store import ReleaseStore
+from presage.package.trees import TreeArrays
+from presage.state import State
+
+RUN = RunIdentity("run-1", "2026-11-22T06:00:00Z", "sha256:" + "c" * 64, "sha256:" + "d" * 64, 7)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return steps(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="module")
+def packaged(trained, tmp_path_factory):
+    root = tmp_path_factory.mktemp("packaged")
+    package(trained, policy(), RUN, State.open(root / "state"), root / "packaged")
+    return root
+
+
+def admitted(root, name):
+    state = State.open(root / "state")
+    uri = next(model["uri"] for model in read_json(root / "packaged" / "result.json")["models"] if model["name"] == name)
+    return admit(uri, root / "pods" / name, ReleaseStore(state.releases), Trust.open(state.keys))
+
+
+def test_the_winner_is_released_with_the_simpler_member_and_the_rules(packaged):
+    release = admitted(packaged, "incident")
+    assert [(role, one.member.family) for role, one in release.packages.items()] == [("primary", "lightgbm"), ("simpler", "logistic_regression")]
+    assert release.document.ladder == ["primary", "simpler", "rules", "default"]
+    assert release.document.default == pytest.approx(0.1, abs=0.03)
+    assert [rule.id for rule in release.document.rules] == [rule.id for rule in policy().rules]
+    assert TreeArrays.load(release.primary.files["trees.safetensors"]).features == 1
+
+
+def test_the_convolution_is_a_release_of_its_own(packaged):
+    release = admitted(packaged, "incident-sequence")
+    contract = release.primary.contract
+    assert (contract.kind, contract.history, len(contract.inputs), contract.detectors) == ("sequence", HISTORY, METRICS, 0)
+    assert release.document.ladder == ["primary", "rules", "default"]
+    session = onnxruntime.InferenceSession(release.primary.onnx, providers=["CPUExecutionProvider"])
+    assert session.run(["score"], {"x": np.zeros((2, HISTORY, METRICS), np.float32)})[0].tolist() == [0.5, 0.5]
+
+
+def test_inputs_carry_units_and_ranges_of_the_catalogue(packaged):
+    inputs = {field.name: field for field in admitted(packaged, "incident").primary.contract.inputs}
+    mean, slope, spread = (inputs[f"system.cpu.utilization.{name}_1h"] for name in ("mean", "slope", "std"))
+    assert (mean.unit, mean.low, mean.high) == ("1", 0.0, 1.0)
+    assert slope.unit == "1/h" and slope.low < 0 < slope.high
+    assert (spread.low, spread.high) == (0.0, 0.5)
+    assert inputs["detector.ensemble.last"].low == 0.0
+    assert inputs["calendar.hour_sin"].low == -1.0
+
+
+def test_lineage_and_card_tell_where_the_model_comes_from(packaged, trained):
+    primary = admitted(packaged, "incident").primary
+    lineage = primary.document("lineage.json")
+    assert lineage["data"]["digest"] == folder_digest(trained.validated)
+    assert (lineage["run_id"], lineage["seed"], lineage["code"], lineage["lock"]) == ("run-1", 7, RUN.code, RUN.lock)
+    assert lineage["features"]["version"] == primary.contract.feature_version
+    card = primary.files["card.md"].decode()
+    for said in (policy().purpose, "0.6 [0.5, 0.7]", "80 %", lineage["data"]["digest"], *policy().limits, *policy().failure_modes, "license: apache-2.0"):
+        assert said in card
+    assert "{{" not in card
+
+
+def test_metrics_hold_measures_and_no_timings(packaged):
+    metrics = admitted(packaged, "incident").primary.document("metrics.json")
+    assert (metrics["average_precision"], metrics["prevalence"], metrics["gain_interval"]) == (0.6, 0.1, [0.1, 0.5])
+    assert not {"seconds", "budget_seconds", "budget_bound"} & metrics.keys()
+
+
+def test_the_run_and_its_versions_are_registered_as_candidates(packaged):
+    result = read_json(packaged / "packaged" / "result.json")
+    assert result["registry"]["versions"] == {"incident": "1", "incident-sequence": "1"}
+    with sqlite3.connect(packaged / "state" / "mlflow" / "mlflow.db") as registry:
+        tags = dict(registry.execute("select key, value from model_version_tags where name = 'incident'").fetchall())
+        aliases = registry.execute("select name, alias from registered_model_aliases").fetchall()
+    assert tags["presage.release"] == result["model"]["uri"]
+    assert sorted(aliases) == [("incident", "candidate"), ("incident-sequence", "candidate")]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (packaged / "state" / "mlflow").rglob("*"))
+
+
+def test_result_names_the_release_as_the_schema_asks(packaged):
+    model = read_json(packaged / "packaged" / "result.json")["model"]
+    assert model.keys() == {"name", "version", "digest", "uri"}
+    assert model["uri"] == f"presage://incident:{model['version']}@{model['digest']}"
+
+
+def test_packaging_the_same_run_again_changes_nothing(packaged, trained, tmp_path):
+    package(trained, policy(), RUN, State.open(packaged / "state"), tmp_path / "again")
+    assert read_json(tmp_path / "again" / "result.json") == read_json(packaged / "packaged" / "result.json")
+
+
+def test_packaging_the_same_run_elsewhere_gives_the_same_digests(packaged, trained, tmp_path):
+    package(trained, policy(), RUN, State.open(tmp_path / "state"), tmp_path / "packaged")
+    here, there = (read_json(root / "packaged" / "result.json")["models"] for root in (packaged, tmp_path))
+    assert [(one["digest"], one["members"]) for one in here] == [(one["digest"], one["members"]) for one in there]
+
+
+def test_logistic_regression_alone_has_no_simpler_member(trained, tmp_path):
+    alone = replace(trained, models=[folder for folder in trained.models if folder.name == "logistic_regression"], evaluation=tmp_path / "evaluation")
+    evaluation = read_json(trained.evaluation / "evaluation.json")
+    families = [family for family in evaluation["families"] if family["name"] == "logistic_regression"]
+    write_json(alone.evaluation / "evaluation.json", evaluation | {"winner": "logistic_regression", "families": families})
+    (alone.evaluation / "calibration").symlink_to(trained.evaluation / "calibration")
+    package(alone, policy(), RUN, State.open(tmp_path / "state"), tmp_path / "packaged")
+    assert [member["role"] for model in read_json(tmp_path / "packaged" / "result.json")["models"] for member in model["members"]] == ["primary"]
+
+
+def test_a_model_of_other_inputs_is_not_packaged(trained, tmp_path):
+    import shutil
+
+    folder = shutil.copytree(trained.models[0], tmp_path / "lightgbm")
+    training = json.loads((folder / "training.json").read_bytes())
+    write_json(folder / "training.json", training | {"inputs": training["inputs"][::-1]})
+    with pytest.raises(InputError, match="other inputs"):
+        package(replace(trained, models=[folder]), policy(), RUN, State.open(tmp_path / "state"), tmp_path / "packaged")
+    assert not (tmp_path / "packaged").exists()
