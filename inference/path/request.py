@@ -58,7 +58,6 @@ class PathRequest:
     reasons: list[list[Reason]] = field(default_factory=list)
     prediction_id: str = ""
     wall: float = 0.0
-    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:

@@ -6,10 +6,10 @@ import sys
 
 import numpy as np
 import pytest
-from benchmarks.serving_process import ServerProcess
-from benchmarks.serving_release import NEWCOMER
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.serving_process import ServerProcess
+from benchmarks.serving_release import NEWCOMER
 from presage.package.treeshap import TreeExplainer
 
 PREDICTION = {

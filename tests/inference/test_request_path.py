@@ -1,0 +1,237 @@
+"""The path's steps, asked in process: no socket, the same release, store and journal as the server's."""
+
+import json
+import time
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+
+from benchmarks.serving_release import NEWCOMER
+from inference.journal.record import Writer
+from inference.journal.segments import read_segment, segments
+from inference.journal.writer import Journal
+from inference.path.ladder import ModelRung, rule_rungs
+from inference.path.model import load_model
+from inference.path.online import OnlineFeatures
+from inference.path.served import ready_release
+from inference.server.exchange import HttpRequest
+from inference.server.program import build_service
+from presage.errors import ArtifactRefused
+from presage.features.store import OnlineRow, open_online_store
+from presage.package.contract import InputField
+from presage.package.keys import Trust
+from presage.package.release import Rule, verify_folder
+from presage.telemetry.clock import StreamClock
+
+
+@pytest.fixture(scope="module")
+def release(serving_site):
+    return ready_release(verify_folder(serving_site.model_dir, Trust.open(serving_site.trust_keys)))
+
+
+@pytest.fixture
+def serve(serving_site, tmp_path):
+    """A ready service over a release; its journal's records on request."""
+    opened = []
+
+    def build(release, store=serving_site.online_store):
+        journal = Journal.open(tmp_path / f"journal-{len(opened)}", Writer("incident", "1", "sha256:0", "eu"))
+        online = OnlineFeatures(f"sqlite:{store}", "incident")
+        opened.extend([journal, online])
+        service = build_service(release, journal, online, "incident")
+        service.ready = True
+        return service
+
+    yield build
+    for part in opened:
+        part.close()
+
+
+def predict(service, **document):
+    response = service.handle(HttpRequest("POST", "/predict", {}, json.dumps(document).encode()))
+    return response.status, json.loads(response.body)
+
+
+def one(service, **document):
+    status, answer = predict(service, **document)
+    assert status == 200, answer
+    return answer["predictions"][0]
+
+
+@pytest.fixture
+def failing(release):
+    """A rung whose model the runtime really refuses: its file reads another width."""
+    from onnx import TensorProto, helper
+
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMean", ["x"], ["score"], axes=[1], keepdims=0)], "narrow",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 3])], [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None])],
+    )  # fmt: skip
+    narrow = load_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=9).SerializeToString())
+    return lambda rung: ModelRung(rung.role, narrow)
+
+
+def test_the_simpler_model_answers_where_the_primary_fails_and_says_so(serve, release, failing, serving_site):
+    broken = replace(release, models=[failing(release.models[0]), release.models[1]])
+    answer = one(serve(broken), servers=[serving_site.servers[0]], explain=True)
+    whole = one(serve(replace(release, models=release.models[1:], calibrations=release.calibrations[1:], explainers=release.explainers[1:])), servers=[serving_site.servers[0]])
+    assert answer["rung"] == whole["rung"] == "simpler" and answer["risk"] == whole["risk"]
+    assert answer["reasons"] == []  # it has no trees
+
+
+def test_rules_answer_where_no_model_can_and_the_base_rate_where_no_rule_fires(serve, release, failing, serving_site):
+    feature = "system.cpu.utilization.mean_15m"
+    rules = rule_rungs([Rule("always", feature, 0.62, "", above=-1.0), Rule("higher", feature, 0.7, "", below=-1.0)], release.contract.view.names)
+    broken = replace(release, models=[failing(model) for model in release.models], rules=rules)
+    named = one(serve(broken), servers=[serving_site.servers[0]], explain=True)
+    assert (named["rung"], named["risk"], named["interval"], named["tier"]) == ("rules", 0.62, [0.0, 1.0], "page")
+    given = one(serve(broken), rows=[{"system.memory.utilization.mean_15m": 0.5}])  # the rule's feature is missing: it stays silent
+    assert (given["rung"], given["risk"], given["tier"]) == ("default", round(release.default, 6), "none")
+
+
+def test_a_rule_on_a_feature_that_the_source_lacks_is_silent(release):
+    assert rule_rungs([Rule("x", "no.such.metric.mean_15m", 0.5, "", above=0.0)], release.contract.view.names) == []
+
+
+def test_a_warming_server_keeps_tier_none_even_when_a_rule_fires(serve, release, failing):
+    rules = rule_rungs([Rule("always", "system.cpu.utilization.mean_15m", 0.9, "", above=-1.0)], release.contract.view.names)
+    answer = one(serve(replace(release, models=[failing(model) for model in release.models], rules=rules)), servers=[NEWCOMER])
+    assert (answer["rung"], answer["risk"], answer["tier"], answer["warming"]) == ("rules", 0.9, "none", "15m of 6h")
+
+
+def narrowed(release, **fields):
+    """The same contract with the first input's field changed."""
+    inputs = [msgspec.structs.replace(release.contract.inputs[0], **fields), *release.contract.inputs[1:]]
+    return replace(release, contract=msgspec.structs.replace(release.contract, inputs=inputs))
+
+
+def test_looked_up_values_outside_the_range_are_clipped_and_counted(serve, release, serving_site):
+    service = serve(narrowed(release, low=2.0, high=3.0))
+    one(service, servers=serving_site.servers)
+    assert service.metrics.features_clipped.values == {("server_windows",): len(serving_site.servers)}
+    status, answer = predict(service, rows=[{release.contract.inputs[0].name: 0.5}])
+    assert status == 400 and "outside 2.0 to 3.0" in answer["error"]
+
+
+def test_a_missing_value_is_refused_where_the_contract_requires_one(serve, release):
+    service = serve(narrowed(release, nullable=False))
+    status, answer = predict(service, rows=[{release.contract.inputs[1].name: 0.5}])
+    assert status == 400 and release.contract.inputs[0].name in answer["error"]
+
+
+def test_reasons_follow_the_policy(serve, release, serving_site):
+    server = [serving_site.servers[0]]
+    assert len(one(serve(replace(release, explanation="always")), servers=server)["reasons"]) == 3
+    assert one(serve(replace(release, explanation="never")), servers=server, explain=True)["reasons"] == []
+
+
+def online_row(serving_site, **fields):
+    store = open_online_store(f"sqlite:{serving_site.online_store}", read_only=True)
+    [row] = store.read("incident", [serving_site.servers[0]])
+    store.close()
+    return replace(row, **fields)
+
+
+def online_store(path, contract, row, clock):
+    store = open_online_store(f"sqlite:{path}")
+    store.put_service("incident", contract.view, "simulated", clock)
+    store.write("incident", [row])
+    store.close()
+    return path
+
+
+def test_rows_of_another_feature_version_are_never_given_to_the_model(serve, release, serving_site, tmp_path):
+    row = online_row(serving_site, version="0123456789abcdef")
+    store = online_store(tmp_path / "online.db", release.contract, row, StreamClock(row.time, time.time(), 1.0))
+    status, answer = predict(serve(release, store), servers=[row.entity])
+    assert status == 503 and "0123456789abcdef" in answer["error"] and release.contract.feature_version in answer["error"]
+
+
+def test_age_is_told_by_the_streams_own_clock(serve, release, serving_site, tmp_path):
+    row = online_row(serving_site)
+    store = online_store(tmp_path / "online.db", release.contract, row, StreamClock(row.time + 600.0, time.time() - 10.0, 60.0))
+    answer = one(serve(release, store), servers=[row.entity])
+    assert 1200.0 <= answer["features"]["age_seconds"] <= 1500.0  # ten minutes, and ten seconds at sixty times
+
+
+def test_a_store_that_appears_later_is_found(serve, release, serving_site, tmp_path):
+    service = serve(release, tmp_path / "online.db")
+    assert predict(service, servers=["a"])[0] == 503
+    row = online_row(serving_site)
+    online_store(tmp_path / "online.db", release.contract, row, StreamClock(row.time, time.time(), 1.0))
+    assert one(service, servers=[row.entity])["rung"] == "primary"
+
+
+def test_detector_scores_follow_a_row_that_is_written_again_for_the_same_tick(serve, release, serving_site, tmp_path):
+    row = online_row(serving_site)
+    clock = StreamClock(row.time, time.time(), 1.0)
+    store = online_store(tmp_path / "online.db", release.contract, row, clock)
+    service = serve(release, store)
+    first = one(service, servers=[row.entity], explain=True)
+    assert one(service, servers=[row.entity], explain=True)["risk"] == first["risk"]
+    writer = open_online_store(f"sqlite:{store}")
+    writer.write("incident", [OnlineRow(row.entity, row.time, row.version, row.values, row.coverage, row.history + 0.3)])
+    writer.close()
+    fresh = one(serve(release, store), servers=[row.entity])["risk"]
+    assert one(service, servers=[row.entity])["risk"] == fresh
+
+
+def test_every_answer_is_in_the_journal_under_its_own_id(serve, release, serving_site, tmp_path):
+    service = serve(release)
+    ids = [one(service, servers=[name])["prediction_id"] for name in serving_site.servers]
+    response = service.handle(HttpRequest("POST", "/predict", {}, json.dumps({"servers": serving_site.servers}).encode()))
+    ids += [prediction["prediction_id"] for prediction in json.loads(response.body)["predictions"]]
+    kept = [record for _, path in segments(tmp_path / "journal-0") for frame in read_segment(path)[1] for record in frame.records]
+    assert [record.prediction_id for record in kept] == ids and len(set(ids)) == len(ids)
+    assert [record.server for record in kept] == serving_site.servers * 2
+    assert {record.feature_version for record in kept} == {release.contract.feature_version}
+
+
+def test_before_warm_up_and_after_stop_nothing_is_predicted(serve, release, serving_site):
+    service = serve(release)
+    service.ready = False
+    assert predict(service, servers=serving_site.servers)[0] == 503
+    for path in ("/v2/health/ready", "/v2/models/incident/ready"):
+        assert service.handle(HttpRequest("GET", path, {}, b"")).status == 503
+    assert service.handle(HttpRequest("GET", "/v2/health/live", {}, b"")).status == 200
+
+
+def test_a_contract_that_the_detectors_do_not_fit_is_refused_at_start(serve, release):
+    with pytest.raises(ArtifactRefused, match="detectors"):
+        serve(replace(release, detectors=None))
+    inputs = [InputField("another.name"), *release.contract.inputs[1:]]
+    with pytest.raises(ArtifactRefused, match="feature view"):
+        serve(replace(release, contract=msgspec.structs.replace(release.contract, inputs=inputs)))
+
+
+def test_a_sequence_model_reads_the_last_ticks_of_the_online_row(serve, release, serving_site):
+    metrics = list(release.contract.view.metrics)
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("IsNaN", ["x"], ["missing"]), helper.make_node("Where", ["missing", "zero", "x"], ["filled"]),
+        helper.make_node("ReduceMean", ["filled"], ["mean"], axes=[1, 2], keepdims=0), helper.make_node("Sigmoid", ["mean"], ["score"]),
+    ]  # fmt: skip
+    graph = helper.make_graph(
+        nodes, "mean", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 48, len(metrics)])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None])], [helper.make_tensor("zero", TensorProto.FLOAT, [1], [0.0])],
+    )  # fmt: skip
+    model = load_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=9).SerializeToString())
+    contract = msgspec.structs.replace(release.contract, kind="sequence", inputs=[InputField(name) for name in metrics], history=48, detectors=0)
+    service = serve(replace(release, contract=contract, models=[ModelRung("primary", model)], calibrations=release.calibrations[:1], explainers=[None], detectors=None))
+    row = online_row(serving_site)
+    history = np.ascontiguousarray(row.history[-48:])
+    named = one(service, servers=[row.entity], explain=True)
+    assert named["risk"] == pytest.approx(release.calibrations[0].one(float(model(history[None])[0]))[0], abs=1e-6) and named["reasons"] == []
+    head = json.dumps({"inputs": [{"name": "x", "shape": [1, 48, len(metrics)], "datatype": "FP32", "parameters": {"binary_data_size": history.nbytes}}]}).encode()
+    response = service.handle(HttpRequest("POST", "/v2/models/incident/infer", {b"inference-header-content-length": str(len(head)).encode()}, head + history.tobytes()))
+    assert response.status == 200 and json.loads(response.body)["outputs"][0]["data"][0] == pytest.approx(named["risk"], abs=1e-6)
+    assert predict(service, rows=[{metrics[0]: 1.0}])[0] == 400
+
+
+def test_an_error_inside_tells_the_caller_nothing(serve, release, serving_site):
+    service = serve(replace(release, calibrations=[]))  # a programming error, whatever it may be
+    response = service.handle(HttpRequest("POST", "/predict", {}, json.dumps({"servers": serving_site.servers}).encode()))
+    assert response.status == 500 and json.loads(response.body) == {"error": "The server failed. Its log says why."}
