@@ -82,9 +82,11 @@ def _model(folder: Path, family: str, kind: str, inputs: list[str], seed: int) -
     model = sequence_model() if kind == "sequence" else logistic(len(inputs), seed)
     (folder / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
     columns = [name.rsplit(".", 1)[0] for name in inputs][:METRICS] if kind == "sequence" else inputs
-    write_json(folder / "training.json", {"family": family, "kind": kind, "inputs": columns, "onnx_max_difference": 1e-7, "parameters": {"depth": 3}, "seconds": 1.0})
+    done = {"onnx_max_difference": 1e-7, "parameters": {"depth": 3}, "seconds": 1.0}
+    write_json(folder / "training.json", {"family": family, "kind": kind, "inputs": columns, **done})
     if family == "lightgbm":
-        integers = {name: np.array(values, np.int32) for name, values in {"root": [0], "feature": [0, -1, -1], "left": [1, -1, -1], "right": [2, -1, -1]}.items()}
+        nodes = {"root": [0], "feature": [0, -1, -1], "left": [1, -1, -1], "right": [2, -1, -1]}
+        integers = {name: np.array(values, np.int32) for name, values in nodes.items()}
         floats = {"threshold": np.array([0.5, 0, 0]), "value": np.array([0, -1.0, 1.0]), "cover": np.array([3.0, 2.0, 1.0])}
         TreeArrays(**integers, **floats, missing_left=np.array([1, 0, 0], np.uint8)).save(folder / "trees.safetensors")
 
@@ -95,7 +97,8 @@ def _evaluation(folder: Path, families: dict[str, str]) -> None:
     def entry(name: str, kind: str, score: float) -> dict[str, object]:
         return {
             "name": name, "kind": kind, "average_precision": score, "average_precision_interval": [score - 0.1, score + 0.1], "roc_auc": 0.9, "brier": 0.05,
-            "seconds": 1.0, "budget_seconds": 60, "budget_bound": False, "events_detected": {"1": 0.8, "0.2": 0.6}, "events_detected_early": {"1": 0.5, "0.2": 0.3},
+            "seconds": 1.0, "budget_seconds": 60, "budget_bound": False,
+            "events_detected": {"1": 0.8, "0.2": 0.6}, "events_detected_early": {"1": 0.5, "0.2": 0.3},
             "median_lead_minutes": 25.0, "select_average_precision": score, "per_server": [],
         }  # fmt: skip
 
