@@ -48,6 +48,7 @@ def train(family: str, features: Path, labels: Path, folds: Path, detectors: Pat
             "budget_seconds": budget.seconds,
             "budget_bound": budget.bound,
             "inputs": list(inputs),
+            "history": x.shape[1] if x.ndim == 3 else 0,
             "onnx_max_difference": difference,
             "seed": seed,
             "parameters": json.loads(json.dumps(fitted.parameters, default=float)),
