@@ -39,7 +39,7 @@ def up(
 
             print_bindings(plane, Console(stderr=True))
             try:
-                watch(state, "Ctrl-C stops everything")
+                watch(state, "Ctrl-C stops everything; `presage logs telemetry` tells which incident is coming")
             except KeyboardInterrupt:
                 say("stopping")
             finally:

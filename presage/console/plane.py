@@ -29,6 +29,8 @@ def print_status(plane: Status, console: Console | None = None) -> None:
     for process in plane.processes:
         if process.message and not process.ready:
             console.print(Text(f"{process.name}: {process.message}", style="yellow"), soft_wrap=True)
+        if process.ended and process.restarts:
+            console.print(Text(f"{process.name}: last ended with {process.ended}", style="yellow"), soft_wrap=True)
     print_bindings(plane, console)
     for what in plane.not_honoured:
         console.print(Text(f"not enforced: {what}", style="dim"), soft_wrap=True)

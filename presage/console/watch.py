@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 
@@ -31,18 +32,21 @@ _PLAIN_WIDTH, _PICTURE_WIDTH = 180, 150
 
 @dataclass
 class Trend:
-    """Each server's last risks, for the little curve beside the number."""
+    """Each server's risk at the last ticks, for the little curve beside the number."""
 
-    length: int = 20
-    _seen: dict[str, deque[float]] = field(default_factory=dict)
+    length: int = 24
+    _seen: dict[str, deque[tuple[datetime | None, float]]] = field(default_factory=dict)
 
     def add(self, predictions: Sequence[Prediction]) -> None:
+        """Keep each risk once a tick: features, and so the risk, change no more often."""
         for prediction in predictions:
-            self._seen.setdefault(prediction.server or "", deque(maxlen=self.length)).append(prediction.risk)
+            seen = self._seen.setdefault(prediction.server or "", deque(maxlen=self.length))
+            if not seen or seen[-1][0] != prediction.time:
+                seen.append((prediction.time, prediction.risk))
 
     def curve(self, server: str) -> str:
-        """One bar a look, the newest last; the scale is the risk's own, 0 to 1."""
-        return "".join(_BARS[min(7, int(risk * 8))] for risk in self._seen.get(server, ()))
+        """One bar a tick, the newest last; the scale is the risk's own, 0 to 1."""
+        return "".join(_BARS[min(7, int(risk * 8))] for _, risk in self._seen.get(server, ()))
 
 
 def watch(state: State, hint: str) -> None:

@@ -45,10 +45,9 @@ class ContainerRun:
     async def run_once(self) -> bool:
         """An init container's turn: run to the end; whether it succeeded (exit code 0)."""
         self._set(phase="initializing")
-        await self._execute(probed=False)
-        succeeded = self.record.exit_code == 0
+        succeeded = await self._execute(probed=False) == 0
         if succeeded:
-            self._set(phase="done", ready=True, message="")
+            self._set(phase="done", ready=True)
         return succeeded
 
     async def run(self) -> None:
@@ -81,8 +80,8 @@ class ContainerRun:
     def stopping(self) -> bool:
         return self._stopping.is_set()
 
-    async def _execute(self, probed: bool) -> None:
-        """One process from start to end; afterwards nothing of its process group is left."""
+    async def _execute(self, probed: bool) -> int:
+        """One process from start to end; its exit code. Afterwards nothing of its process group is left."""
         self._rotate_log()
         try:
             with self._open_log() as log:
@@ -93,9 +92,9 @@ class ContainerRun:
                 )
         except OSError as error:
             self.record.failures += 1
-            self._set(phase="stopped", ready=False, exit_code=127, message=f"cannot be started: {error.strerror}")
-            return
-        self._set(phase="starting" if probed else "initializing", ready=False, pid=process.pid, started=time.time(), exit_code=None, message="")
+            self._set(phase="stopped", ready=False, ended=f"cannot be started: {error.strerror}")
+            return 127
+        self._set(phase="starting" if probed else "initializing", ready=False, pid=process.pid, started=time.time(), message="")
         watch = asyncio.create_task(self._watch(process.pid, probed))
         stop = asyncio.create_task(self._stopping.wait())
         end = asyncio.create_task(process.wait())
@@ -111,7 +110,8 @@ class ContainerRun:
         code = await end
         succeeded = code == 0 and not probed
         self.record.failures += 0 if self._stopping.is_set() or self.record.ready or succeeded else 1
-        self._set(phase="stopped", ready=False, pid=None, started=None, exit_code=code, message=killed_for or self._last_words(mark, code))
+        self._set(phase="stopped", ready=False, pid=None, started=None, ended=killed_for or self._last_words(mark, code))
+        return code
 
     async def _end(self, pid: int, end: "asyncio.Task[int]", at_once: bool) -> None:
         self._set(phase="stopping", ready=False)
@@ -226,15 +226,15 @@ class ContainerRun:
             os.truncate(log, 0)
 
     def _last_words(self, mark: int, code: int) -> str:
-        """The last line the process wrote, where it failed: what a termination message would be."""
+        """`exit code 1: <the last line it wrote>`, as a termination message would be; of a success the code alone."""
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
         if code == 0:
-            return ""
+            return how
         with self._invocation.log.open("rb") as log:
             size = log.seek(0, os.SEEK_END)
             log.seek(max(mark if mark <= size else 0, size - 4096))
             lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-        how = f"ended by signal {-code}" if code < 0 else f"exit code {code}"
-        return f"{lines[-1]} ({how})" if lines else how
+        return f"{how}: {lines[-1]}" if lines else how
 
 
 def resident_bytes(pid: int) -> int:

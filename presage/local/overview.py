@@ -14,6 +14,7 @@ class ProcessStatus(msgspec.Struct, frozen=True):
     """One container. name: what `presage logs` takes. serves: the InferenceService behind it. address: `127.x.y.z[:port]`.
 
     release: what its Pod was told to load. phase: waiting, initializing, starting, running, backing-off, done, stopping or stopped.
+    message: what its readiness probe complains of. ended: how its last process ended.
     """
 
     name: str
@@ -28,6 +29,7 @@ class ProcessStatus(msgspec.Struct, frozen=True):
     release: str | None
     phase: str
     message: str
+    ended: str
 
 
 class Backend(msgspec.Struct, frozen=True):
@@ -114,7 +116,7 @@ def _process(record: ProcessRecord) -> ProcessStatus:
         age_seconds=None if record.started is None else round(time.time() - record.started, 1),
         rss_mib=None if record.pid is None else round(resident_bytes(record.pid) / 2**20, 1),
         address=record.address if port is None else f"{record.address}:{port}",
-        release=record.release, phase=record.phase, message=record.message,
+        release=record.release, phase=record.phase, message=record.message, ended=record.ended,
     )
 
 

@@ -88,7 +88,10 @@ def make_plan(
     for name in local_names(objects):
         if stream is None:
             raise PlaneError(f"overlay {overlay} wants {local_uri(name)} and streams no telemetry that tells what to train on. Name a release by its digest.")
-        bindings[local_uri(name)] = _release(state, name, training_source(stream), retrain, say)
+        trained_on = training_source(stream)
+        bindings[local_uri(name)] = _release(state, name, trained_on, retrain, say)
+        if trained_on != stream:
+            said.append(f"{name}: --source={stream} has no labelled incidents, so its model was trained on {trained_on}")
     expanded = expand(bind(objects, bindings))
     read_pods(expanded)
     return Plan(overlay, _as_plain(expanded), bindings, said)
@@ -154,14 +157,14 @@ def _wait_until_ready(state: State, supervisor: "subprocess.Popen[bytes] | None"
                     heard.add(news)
                     say(news)
         time.sleep(0.05)
-    waiting = [f"{process.name} ({process.message or process.phase})" for process in (record.processes if record else []) if not process.ready]
+    waiting = [f"{process.name} ({process.message or process.ended or process.phase})" for process in (record.processes if record else []) if not process.ready]
     raise PlaneError(f"not ready after {PATIENCE:.0f} s: {', '.join(waiting)}. `presage logs NAME` shows what each wrote.")
 
 
 def _raise_if_hopeless(record: PlaneRecord) -> None:
     for process in record.processes:
         if process.failures >= (1 if process.initializes else _HOPELESS):
-            raise PlaneError(f"{process.name} does not come up: {process.message}. `presage logs {process.name}` shows all it wrote.")
+            raise PlaneError(f"{process.name} does not come up: {process.ended.removesuffix('.')}. `presage logs {process.name}` shows all it wrote.")
 
 
 def _stop(state: State, supervisor: int | None = None) -> int:

@@ -16,9 +16,9 @@ Phase = Literal["waiting", "initializing", "starting", "running", "backing-off",
 
 
 class ProcessRecord(msgspec.Struct):
-    """One container. started: Unix seconds of the present process. message: why it last ended, or what its probe says.
+    """One container. started: Unix seconds of the present process. message: what its readiness probe complains of.
 
-    failures: how often it ended in a row without having become ready.
+    ended: how its last process ended, with the last line it wrote. failures: how often in a row it ended without having become ready.
     """
 
     name: str
@@ -37,9 +37,8 @@ class ProcessRecord(msgspec.Struct):
     started: float | None = None
     restarts: int = 0
     failures: int = 0
-    exit_code: int | None = None
     message: str = ""
-
+    ended: str = ""
 
 class Plan(msgspec.Struct):
     """What the supervisor is to run: core objects, as `kubectl apply` would have put them into a cluster.

@@ -171,14 +171,14 @@ def test_init_containers_run_in_order_before_the_containers(state, tmp_path):
 
 def test_an_init_container_that_refuses_ends_up_with_its_own_words(state, tmp_path):
     refusing = {"name": "gate", "image": "presage/serving:0.1.0", "command": ["python", "-c", "raise SystemExit('refused [digest]: not the one approved')"]}
-    with pytest.raises(PlaneError, match=r"web\.gate does not come up: refused \[digest\]: not the one approved \(exit code 1\)"):
+    with pytest.raises(PlaneError, match=r"web\.gate does not come up: exit code 1: refused \[digest\]: not the one approved"):
         up(state=state, manifests=manifests(tmp_path, deployment(initContainers=[refusing])))
     assert not status(state).running
 
 
 def test_a_container_that_never_starts_ends_up_and_leaves_nothing(state, tmp_path):
     failing = container(command=["python", "-c", "raise SystemExit('no luck')"], args=[])
-    with pytest.raises(PlaneError, match=r"web does not come up: no luck \(exit code 1\).*presage logs web"):
+    with pytest.raises(PlaneError, match=r"web does not come up: exit code 1: no luck\. `presage logs web`"):
         up(state=state, manifests=manifests(tmp_path, deployment(containers=[failing])))
     assert not status(state).running
 
@@ -202,7 +202,7 @@ def test_the_liveness_probe_restarts_what_hangs(state, tmp_path):
     up(state=state, manifests=manifests(tmp_path, pod))
     (state.plane / "pods" / "web-0" / "flag" / "hang").touch()
     ended = eventually(lambda: (found := status(state).process("web")).restarts >= 1 and found)
-    assert ended.message == "is not alive: exit code 1"
+    assert ended.ended == "is not alive: exit code 1"
 
 
 def test_readiness_comes_and_goes_without_a_restart(state, tmp_path):
@@ -229,7 +229,7 @@ def test_a_container_over_its_memory_limit_is_ended(state, tmp_path):
     flag = state.plane / "pods" / "web-0" / "flag" / "grow"
     flag.touch()
     ended = eventually(lambda: (found := status(state).process("web")).restarts >= 1 and found)
-    assert re.match(r"used \d+ MiB, over its limit of 128 MiB", ended.message)
+    assert re.match(r"used \d+ MiB, over its limit of 128 MiB", ended.ended)
 
 
 def test_sigterm_comes_first_and_sigkill_after_the_grace(state, tmp_path):
