@@ -42,7 +42,7 @@ def split(labels: Path, features: Path, folds: Path, embargo: timedelta = EMBARG
             "boundaries": asdict(boundaries),
             "horizon": format_duration(horizon),
             "longest_window": format_duration(view.longest),
-            "purge": {"before": format_duration(room.before), "after": format_duration(view.longest)},
+            "purge": format_duration(horizon + view.longest),
             "embargo": format_duration(embargo),
             "labels_unread_before": boundaries.train,
             "parts": counts,
