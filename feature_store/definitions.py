@@ -1,6 +1,7 @@
 """Feast's registry objects, made from the declarations in `views/`.
 
-    feast -c feature_store apply                                     # registers them for the simulated fleet's metrics
+    feast -c feature_store apply                                     # registers them for the simulated fleet's metrics;
+                                                                     # training rows: $PRESAGE_FEATURE_ROWS, a run's rows.parquet
     objects = registry_objects(bound, rows=Path("rows.parquet"))     # for any other source
 
 The declarations stay the only description of a feature; what Feast holds is derived and carries its declaration as a tag.
@@ -40,7 +41,7 @@ def registry_objects(bound: BoundView, rows: Path, service: str = "incident") ->
 
 
 _HERE = Path(__file__).resolve().parent
-_ROWS = Path(os.environ.get("PRESAGE_FEATURE_ROWS", _HERE.parent / ".presage" / "feature_store" / "rows.parquet"))
+_ROWS = Path(os.environ.get("PRESAGE_FEATURE_ROWS", _HERE.parent / ".presage" / "feature-rows.parquet"))
 
 # `feast apply` registers what it finds at a module's top level.
 server, server_windows, incident = registry_objects(load_view(_HERE / "views" / "server_windows.yaml").bind(list(CATALOGUE)), _ROWS)

@@ -50,7 +50,7 @@ def feast(bound: BoundView, table: FeatureTable, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("repository")
     table.rows.drop("warming").write_parquet(folder / "rows.parquet")
     settings = (ROOT / "feature_store" / "feature_store.yaml").read_text()
-    (folder / "feature_store.yaml").write_text(settings.replace("../.presage/feature_store/", ""))
+    (folder / "feature_store.yaml").write_text(settings.replace("../.presage/plane/volumes/online-store/", "").replace("../.presage/", ""))
     repository = FeatureStore(repo_path=str(folder))
     repository.apply(list(registry_objects(bound, folder / "rows.parquet")))
     return repository
