@@ -27,7 +27,8 @@ class ServerMeasures(msgspec.Struct, frozen=True):
 
 
 class Measures(msgspec.Struct, frozen=True):
-    """A family or a baseline on the test rows. Shares of events are keyed by false alarms a server-day: `1`, `0.2`."""
+    """A family or a baseline on the test rows. Shares of events, and the false alarms really made, are keyed by the false alarms
+    a server-day that were allowed on earlier rows: `1`, `0.2`."""
 
     name: str
     average_precision: float
@@ -40,6 +41,7 @@ class Measures(msgspec.Struct, frozen=True):
     budget_bound: bool = False
     events_detected: dict[str, float | None] = {}
     events_detected_early: dict[str, float | None] = {}
+    false_alarms_per_server_day: dict[str, float | None] = {}
     median_lead_minutes: float | None = None
     select_average_precision: float | None = None
     per_server: list[ServerMeasures] = []

@@ -27,7 +27,8 @@ def render(run: Run) -> str:
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(
-        title=words.title, share=words.share, lead=words.lead, sentence=words.sentence_case, interval=words.interval, duration=format_duration,
+        title=words.title, sentence=words.sentence_case, share=words.share, lead=words.lead, duration=format_duration,
+        interval=words.interval, interval3=partial(words.interval, digits=3),
         number=words.number, number3=partial(words.number, digits=3), number1=partial(words.number, digits=1), whole=partial(words.number, digits=0),
     )  # fmt: skip
     return environment.get_template("page.html.j2").render(
