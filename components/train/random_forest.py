@@ -1,6 +1,6 @@
 """Random forest over imputed inputs, grown ten trees at a time until it is whole or its seconds are spent.
 
-Trees split at the best threshold, or at a random one (extremely randomised trees), whichever the forward chain prefers.
+As in LightGBM, risk may be held to rise with every detector's score; the forward chain says whether it should be.
 """
 
 from typing import Any
@@ -18,14 +18,18 @@ from components.train.rows import F32, Rows
 
 TREES, CHAIN_TREES, BATCH = 100, 30, 10
 LEAF = 50
-SPLITS = {"detectors": ("random", "best"), "all": ("best",)}
+KINDS = {"detectors": ("rising", "free"), "all": ("rising",)}
 DRAWN_ROWS = 8000  # rows a tree is grown on: trees differ more, and cost the same however long the history
 
 
 def fit(rows: Rows, budget: Budget, seed: int, threads: int) -> Fitted:
     """rows: of part train."""
-    candidates = [Candidate(f"{name}, {splits} splits", columns, {"splits": splits, "min_samples_leaf": LEAF})
-                  for name, columns in input_sets(rows).items() for splits in SPLITS[name]]  # fmt: skip
+    rises = np.zeros(len(rows.inputs), np.int8)
+    rises[len(rises) - rows.detectors :] = 1
+    candidates = [
+        Candidate(f"{name}, {kind}", columns, {"rising": (rises[columns] if kind == "rising" else 0 * rises[columns]).tolist()})
+        for name, columns in input_sets(rows).items() for kind in KINDS[name]
+    ]  # fmt: skip
 
     def stages(candidate: Candidate, x: F32, y: npt.NDArray[np.int8], later: F32) -> dict[int, npt.NDArray[np.float64]]:
         return {CHAIN_TREES: _Model(candidate, x, y, CHAIN_TREES, budget, seed, threads).predict(later)}
@@ -36,8 +40,8 @@ def fit(rows: Rows, budget: Budget, seed: int, threads: int) -> Fitted:
     impute = np.zeros(len(rows.inputs), np.float32)
     impute[columns] = model.impute
     trees = from_forest(model.forest, columns, impute)
-    parameters = {**choice.candidate.settings, "inputs": choice.candidate.name, "trees": len(trees.root), "rows_a_tree": model.drawn,
-                  "max_features": "sqrt", "forward_chain": choice.table}  # fmt: skip
+    parameters = {"inputs": choice.candidate.name, "rising_inputs": sum(choice.candidate.settings["rising"]), "trees": len(trees.root),
+                  "min_samples_leaf": model.forest.min_samples_leaf, "rows_a_tree": model.drawn, "max_features": "sqrt", "forward_chain": choice.table}  # fmt: skip
     return Fitted(tree_graph(trees, len(rows.inputs)), lambda x: model.predict(x[:, columns]), parameters, trees)
 
 
@@ -45,15 +49,14 @@ class _Model:
     """One forest; stops between batches of trees when the next one would not fit into the budget."""
 
     def __init__(self, candidate: Candidate, x: F32, y: npt.NDArray[np.int8], trees: int, budget: Budget, seed: int, threads: int) -> None:
-        from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+        from sklearn.ensemble import RandomForestClassifier
 
         self.impute = medians(x)
         known = np.where(np.isnan(x), self.impute, x)
         self.drawn = min(DRAWN_ROWS, len(y))
-        forest = {"random": ExtraTreesClassifier, "best": RandomForestClassifier}[candidate.settings["splits"]]
-        self.forest: Any = forest(
-            n_estimators=0, warm_start=True, min_samples_leaf=candidate.settings["min_samples_leaf"], max_features="sqrt",
-            bootstrap=True, max_samples=self.drawn, random_state=seed, n_jobs=threads,
+        self.forest: Any = RandomForestClassifier(
+            n_estimators=0, warm_start=True, min_samples_leaf=min(LEAF, max(1, len(y) // 100)), max_features="sqrt",
+            monotonic_cst=candidate.settings["rising"], max_samples=self.drawn, random_state=seed, n_jobs=threads,
         )  # fmt: skip
         while self.forest.n_estimators < trees:
             before = budget.clock()
