@@ -108,14 +108,15 @@ def logs(
         print("\n".join(written.log_names(state)))
         return
     path = written.log_path(state, name)
-    sys.stdout.write(written.last_lines(path, lines))
-    if follow:
-        try:
-            for text in written.follow(path):
-                sys.stdout.write(text)
-                sys.stdout.flush()
-        except KeyboardInterrupt:
-            return
+    if not follow:
+        sys.stdout.write(written.last_lines(path, lines))
+        return
+    try:
+        for text in written.follow(path, lines):
+            sys.stdout.write(text)
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return
 
 
 def _say_what_runs(plane: "object", root: Path) -> None:

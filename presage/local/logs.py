@@ -25,15 +25,14 @@ def log_path(state: State, name: str) -> Path:
 
 def last_lines(path: Path, count: int) -> str:
     """The last `count` lines."""
-    lines = path.read_text(errors="replace").splitlines(keepends=True)
-    return "".join(lines[-count:] if count else [])
+    return _tail(path.read_text(errors="replace"), count)
 
 
-def follow(path: Path, period: float = 0.2) -> Iterator[str]:
-    """What is written from now on, without end; a log that was emptied or replaced is read from its start."""
+def follow(path: Path, count: int, period: float = 0.2) -> Iterator[str]:
+    """The last `count` lines, then what is written from then on, without end; a log that was emptied or replaced is read from its start."""
     handle = path.open(errors="replace")
-    handle.seek(0, 2)
     try:
+        yield _tail(handle.read(), count)
         while True:
             if text := handle.read():
                 yield text
@@ -46,3 +45,8 @@ def follow(path: Path, period: float = 0.2) -> Iterator[str]:
             time.sleep(period)
     finally:
         handle.close()
+
+
+def _tail(text: str, count: int) -> str:
+    lines = text.splitlines(keepends=True)
+    return "".join(lines[-count:] if count else [])
