@@ -17,7 +17,7 @@ from presage.package.onnx_check import check_onnx
 from presage.package.signing import SIGNATURE_FILE
 
 KIB, MIB = 1 << 10, 1 << 20
-TOTAL_LIMIT = 1024 * MIB
+TOTAL_LIMIT = 384 * MIB  # a release is held in memory while it is checked, and the gate's container has 512 MiB
 FILE_LIMIT = 400
 _MODELPACK = "application/vnd.cncf.model"
 
@@ -33,11 +33,11 @@ class FileKind:
 
 
 PACKAGE_FILES: Mapping[str, FileKind] = {
-    "model.onnx": FileKind(512 * MIB, check_onnx, f"{_MODELPACK}.weight.v1.raw"),
+    "model.onnx": FileKind(256 * MIB, check_onnx, f"{_MODELPACK}.weight.v1.raw"),
     "contract.json": FileKind(4 * MIB, check_json, f"{_MODELPACK}.weight.config.v1.raw"),
     "calibration.safetensors": FileKind(64 * MIB, check_safetensors, f"{_MODELPACK}.weight.config.v1.raw"),
-    "trees.safetensors": FileKind(512 * MIB, check_safetensors, f"{_MODELPACK}.weight.v1.raw", required=False),
-    "detectors.safetensors": FileKind(256 * MIB, check_safetensors, f"{_MODELPACK}.weight.v1.raw", required=False),
+    "trees.safetensors": FileKind(256 * MIB, check_safetensors, f"{_MODELPACK}.weight.v1.raw", required=False),
+    "detectors.safetensors": FileKind(64 * MIB, check_safetensors, f"{_MODELPACK}.weight.v1.raw", required=False),
     "config.pbtxt": FileKind(64 * KIB, check_text, f"{_MODELPACK}.weight.config.v1.raw"),
     "metrics.json": FileKind(4 * MIB, check_json, f"{_MODELPACK}.doc.v1.raw"),
     "lineage.json": FileKind(1 * MIB, check_json, f"{_MODELPACK}.doc.v1.raw"),

@@ -1,6 +1,5 @@
 """The gate as the storage container runs it: a process with two arguments and an environment."""
 
-import os
 import subprocess
 import sys
 
@@ -21,8 +20,9 @@ def made(tmp_path_factory):
 
 
 def gate(made, uri, target, **settings):
-    environment = {"PATH": os.environ["PATH"], "PRESAGE_RELEASE_STORE": str(made.root / "releases"), "PRESAGE_TRUST_KEYS": str(made.root / "keys"), **settings}
-    return subprocess.run([sys.executable, "-m", "presage.package.gate", uri, str(target)], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    environment = {"PRESAGE_RELEASE_STORE": str(made.root / "releases"), "PRESAGE_TRUST_KEYS": str(made.root / "keys"), **settings}
+    program = [sys.executable, "-m", "presage.package.gate", uri, str(target)]
+    return subprocess.run(program, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_an_admitted_release_lies_in_the_target_and_verifies_again(made, tmp_path):
@@ -67,8 +67,18 @@ def test_a_folder_that_holds_something_else_is_left_alone(made, tmp_path):
 ])
 def test_a_missing_setting_and_a_wrong_call_are_said(tmp_path, arguments, code, says):
     program = [sys.executable, "-m", "presage.package.gate", *arguments]
-    done = subprocess.run(program, env={"PYTHONPATH": os.getcwd()}, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(program, env={}, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, says in done.stderr, "Traceback" in done.stderr) == (code, True, False)
+
+
+def test_a_full_volume_leaves_nothing_behind(made, tmp_path):
+    program = 'ulimit -f 1; exec "$0" -m presage.package.gate "$1" "$2"'
+    environment = {"PRESAGE_RELEASE_STORE": str(made.root / "releases"), "PRESAGE_TRUST_KEYS": str(made.root / "keys"), "PYTHONDONTWRITEBYTECODE": "1"}
+    target = tmp_path / "models"
+    command = ["/bin/sh", "-c", program, sys.executable, made.published.uri, str(target)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "cannot be written" in done.stderr and done.stderr.count("\n") == 1
+    assert list(target.iterdir()) == []
 
 
 def test_a_revoked_release_or_package_is_refused(made, tmp_path):
