@@ -42,5 +42,5 @@ def package(
         detectors=Path(detectors.path),
         evaluation=Path(evaluation.path),
     )
-    run = RunIdentity(run_id, created, code_digest, lock_digest(), seed)
+    run = RunIdentity(run_id, created, code_digest, lock_digest(), int(seed))
     package(steps, parse_model_policy(policy, "--policy"), run, State.open(state), Path(packaged.path))
