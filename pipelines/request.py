@@ -48,7 +48,7 @@ def pipeline_arguments(request: Request, here: bool = True) -> dict[str, Any]:
     load_view(request.view)
     return {
         "source": request.source, "source_digest": _digest(request.source, here),
-        "policy": request.policy.read_text(), "view": request.view.read_text(), "families": list(request.families or known),
+        "policy": request.policy.read_text(), "view": request.view.read_text(), **({"families": list(request.families)} if request.families else {}),
         "seed": request.seed, "threads": request.threads, "on_bad_row": request.on_bad_row, "code_digest": code_digest(),
     }
 

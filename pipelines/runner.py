@@ -27,6 +27,7 @@ from pipelines.request import Request, pipeline_arguments
 from pipelines.result import result_document
 from presage.errors import RunFailed
 from presage.files import write_bytes, write_json
+from presage.reports import report
 from presage.state import State
 
 LOOK = 0.25  # seconds between looks at memory and at the clock
@@ -66,8 +67,10 @@ class LocalRun:
         result = result_document(self.folder, artifacts, {
             "run_id": self.run_id, "pipeline": self.request.pipeline, "status": "succeeded", "source": self.request.source,
             "seconds": round(time.monotonic() - self._began, 2), "peak_memory_mib": round(peak, 1), "steps": self.progress.steps,
+            "report": str(self.folder / "report.html"),
         })
         write_json(self.folder / "result.json", result)
+        report(self.folder)
         self._note("succeeded")
         return result
 
