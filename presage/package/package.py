@@ -16,6 +16,7 @@ from presage.errors import ArtifactRefused, InputError
 from presage.files import canonical_json, sha256_bytes, written_aside
 from presage.package.calibration import VennAbers
 from presage.package.contract import Contract
+from presage.package.formats import canonical_safetensors
 from presage.package.keys import SigningKey, Trust, TrustedKey
 from presage.package.layout import PACKAGE_FILES, check_format
 from presage.package.onnx_check import OnnxSummary, check_onnx
@@ -41,7 +42,7 @@ class PackageParts:
     detectors: bytes | None = None
 
     def files(self) -> dict[str, bytes]:
-        """Name → content of every file but the signature."""
+        """Name → content of every file but the signature. Raises ValueError where trees or detectors are no safetensors."""
         optional = {"trees.safetensors": self.trees, "detectors.safetensors": self.detectors}
         return {
             "model.onnx": self.onnx,
@@ -51,7 +52,7 @@ class PackageParts:
             "metrics.json": canonical_json(dict(self.metrics)),
             "lineage.json": canonical_json({**self.lineage, "model": self.model, "family": self.family}),
             "card.md": self.card.encode(),
-            **{name: content for name, content in optional.items() if content is not None},
+            **{name: canonical_safetensors(content) for name, content in optional.items() if content is not None},
         }
 
 
@@ -64,7 +65,10 @@ def build_package(parts: PackageParts, folder: Path, key: SigningKey) -> None:
         raise InputError(f"a package called {parts.model!r} cannot lie in {folder.name!r}. Name the folder as the model: lower-case words, joined by hyphens.")
     if missing := {"created", "run_id"} - parts.lineage.keys():
         raise InputError(f"lineage of {parts.model} lacks {', '.join(sorted(missing))}. Say which run made the model, and when.")
-    files = parts.files()
+    try:
+        files = parts.files()
+    except ValueError as error:
+        raise ArtifactRefused("format", f"trees or detectors of {parts.model}: the file {error}. Train the model again.") from None
     for name, content in files.items():
         check_format(f"packages/{'0' * 64}/{name}", content)
     check_complete(parts.model, parts.contract, files.keys())
