@@ -22,8 +22,8 @@ class ServerProcess:
         self.journal, self.prediction_log = folder / "journal", folder / "predictions"
         self.log: list[str] = []
         command = [
-            *prefix, sys.executable, "-m", "inference.server", f"--model_dir={site.model_dir}", f"--trust_keys={site.trust_keys}", f"--online_store={site.online_store}",
-            f"--journal_dir={self.journal}", f"--prediction_log={self.prediction_log}", "--http_port=0", *flags,
+            *prefix, sys.executable, "-m", "inference.server", f"--model_dir={site.model_dir}", f"--trust_keys={site.trust_keys}",
+            f"--online_store={site.online_store}", f"--journal_dir={self.journal}", f"--prediction_log={self.prediction_log}", "--http_port=0", *flags,
         ]  # fmt: skip
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env=environment)

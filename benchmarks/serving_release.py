@@ -17,7 +17,7 @@ from presage.features.detectors import Detectors
 from presage.features.history import histories
 from presage.features.store import OnlineRow, open_online_store
 from presage.features.windows import compute
-from presage.governance.model_policy import ModelPolicy, load_model_policy
+from presage.governance.model_policy import load_model_policy
 from presage.package.calibration import VennAbers
 from presage.package.contract import Contract, InputField, OutputField
 from presage.package.gate import admit
@@ -53,13 +53,14 @@ class Site:
     detectors: Detectors | None
 
 
-def build_site(root: Path, *, metrics: int = 4, trees: int = 20, leaves: int = 15, servers: int = 4, days: int = 3, detectors: bool = True, **policy: Any) -> Site:
-    """Everything under `root`. `policy`: fields that differ from policies/models/incident.yaml."""
+def build_site(root: Path, *, metrics: int = 4, trees: int = 20, leaves: int = 15, servers: int = 4, days: int = 3, detectors: bool = True) -> Site:
+    """Everything under `root`, by the policy of policies/models/incident.yaml."""
     telemetry = parse_source(f"simulated:servers={servers},days={days},seed=5").read(Quarantine())
     names = telemetry.metric_names[:metrics]
     view = FeatureView(
         name="server_windows", entity="server", tick=timedelta(minutes=5), windows=(timedelta(minutes=15), timedelta(hours=1), timedelta(hours=6)),
-        aggregations=("mean", "std", "min", "max", "last", "slope", "delta"), lags=(timedelta(hours=1),), calendar=("hour_sin", "hour_cos"), history=72, min_coverage=0.5,
+        aggregations=("mean", "std", "min", "max", "last", "slope", "delta"), lags=(timedelta(hours=1),), calendar=("hour_sin", "hour_cos"),
+        history=72, min_coverage=0.5,
     )  # fmt: skip
     bound = view.bind(names)
     table = compute(bound, telemetry.readings.select("entity", "time", *names), telemetry.period)
@@ -78,26 +79,24 @@ def build_site(root: Path, *, metrics: int = 4, trees: int = 20, leaves: int = 1
     store = ReleaseStore(root / "releases")
     train, held = slice(0, None, 2), slice(1, None, 2)
     booster = _booster(x[train], labels[train], trees, leaves)
-    arrays = _tree_arrays(booster)
-    arrays.save(root / "trees.safetensors")
+    _tree_arrays(booster).save(root / "trees.safetensors")
     boosted, linear = _lightgbm_onnx(booster, x.shape[1]), _logistic_onnx(x[train], labels[train])
-    calibration = VennAbers.fit(_scores(boosted, x[held]), labels[held])
-    common = {"contract": contract, "metrics": {}, "card": "# A small model\n", "detectors": _saved(fitted, root), "lineage": {"created": "2026-11-22T00:00:00Z", "run_id": "small"}}
+    lineage = {"created": "2026-11-22T00:00:00Z", "run_id": "small"}
+    common = {"contract": contract, "metrics": {}, "card": "# A small model\n", "detectors": _saved(fitted, root), "lineage": lineage}
+    packed = (root / "trees.safetensors").read_bytes()
+    calibrations = [VennAbers.fit(_scores(onnx, x[held]), labels[held]) for onnx in (boosted, linear)]
     parts = {
-        "primary": PackageParts(model="incident", family="lightgbm", onnx=boosted, calibration=calibration, trees=(root / "trees.safetensors").read_bytes(), **common),
-        "simpler": PackageParts(
-            model="incident-simpler", family="logistic_regression", onnx=linear, calibration=VennAbers.fit(_scores(linear, x[held]), labels[held]), **common
-        ),
+        "primary": PackageParts(model="incident", family="lightgbm", onnx=boosted, calibration=calibrations[0], trees=packed, **common),
+        "simpler": PackageParts(model="incident-simpler", family="logistic_regression", onnx=linear, calibration=calibrations[1], **common),
     }
     packages: dict[Any, Any] = {}
     for role, part in parts.items():
         build_package(part, root / "packages" / part.model, key)
         packages[role] = store.add(root / "packages" / part.model, trust)
-    rules = ModelPolicy.model_validate({**load_model_policy(POLICY).model_dump(mode="json"), **policy})
-    published = store.publish(compose("incident", packages, rules, float(labels.mean())), packages, key)
+    published = store.publish(compose("incident", packages, load_model_policy(POLICY), float(labels.mean())), packages, key)
     admit(published.uri, root / "models", store, trust)
     np.save(root / "rows.npy", np.ascontiguousarray(x))
-    _fill_online(root / "online.db", bound, rows, values, history, times)
+    _fill_online(root / "online.db", bound, rows, values=values, history=history, times=times)
     return open_site(root)
 
 
@@ -221,7 +220,8 @@ def _logistic_onnx(x: F32, labels: Any) -> bytes:
         helper.make_node("Sigmoid", ["margin"], ["score"]),
     ]  # fmt: skip
     graph = helper.make_graph(
-        nodes, "logistic", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, x.shape[1]])], [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None])],
+        nodes, "logistic",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, x.shape[1]])], [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None])],
         [constant("mean", mean), constant("spread", spread), constant("weights", fit.coef_[0]), constant("intercept", fit.intercept_[0])],
     )  # fmt: skip
     return bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString())
@@ -233,7 +233,7 @@ def _scores(onnx: bytes, x: F32) -> Any:
     return onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"]).run(["score"], {"x": x})[0]
 
 
-def _fill_online(path: Path, bound: BoundView, rows: Any, values: F32, history: F32, times: Any) -> None:
+def _fill_online(path: Path, bound: BoundView, rows: Any, *, values: F32, history: F32, times: Any) -> None:
     """The newest row of each server, and one server that is still warming."""
     import time
 

@@ -49,7 +49,7 @@ def look_up_features(store: OnlineFeatures, contract: Contract, metrics: Serving
             request.coverage.append(coverage)
             request.warming.append(None if min(coverage) >= enough else warming_text(row.coverage, view))
         metrics.feature_age.set(oldest, metrics.view)
-        request.row = np.stack(values)
+        request.row = values[0][None] if len(values) == 1 else np.stack(values)
         request.history = history
 
     return step

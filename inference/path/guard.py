@@ -20,19 +20,19 @@ def guard_values(contract: Contract, metrics: ServingMetrics) -> Step:
     def step(request: PathRequest) -> None:
         x = request.x
         assert x is not None
-        outside = (x < low) | (x > high)
-        if outside.any():
+        moved = np.minimum(np.maximum(x, low), high)  # a missing value stays one
+        if moved.tobytes() != x.tobytes() and (outside := (x < low) | (x > high)).any():
             if request.servers is None:
                 raise _refusal(contract, x, outside)
             request.clipped = int(outside.sum())
             metrics.features_clipped.add(metrics.view, by=request.clipped)
-            request.x = np.clip(x, low, high)
+            request.x = moved
         if any_required and (missing := np.isnan(x) & required).any():
             if request.servers is None:
                 raise _refusal(contract, x, missing)
             name = contract.inputs[int(np.argwhere(missing)[0, -1])].name
             raise RequestRefused(503, "features", f"{name} is missing in a looked-up row, and the model cannot do without it.")
-        if request.servers is None and (empty := np.isnan(x).reshape(len(x), -1).all(axis=1)).any():
+        if request.servers is None and np.isnan(x.flat[:: x[0].size]).any() and (empty := np.isnan(x).reshape(len(x), -1).all(axis=1)).any():
             raise RequestRefused(400, "empty_row", f"Row {int(np.argmax(empty))} has no value at all. Give at least one.")
 
     return step

@@ -19,10 +19,10 @@ _log = structlog.get_logger("presage.path")
 
 @dataclass(frozen=True)
 class ModelRung:
-    """role: `primary`, `last_good` or `simpler`; score: x → f32[n], raises ModelFailed."""
+    """role: `primary`, `last_good` or `simpler`; score: x → a score a row, raises ModelFailed."""
 
     role: str
-    score: Callable[[F32], F32]
+    score: Callable[[F32], list[float]]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def call_ladder(models: Sequence[ModelRung], rules: Sequence[RuleRung], default:
             except ModelFailed as failure:
                 _log.error("a rung failed", rung=model.role, cause=str(failure))
                 continue
-            request.score = scores.tolist()
+            request.score = scores
             request.member = index
             request.rung = [model.role] * len(scores)
             metrics.rung.set(RUNGS.index(model.role), metrics.model)

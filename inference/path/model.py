@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from inference.path.request import F32
 
 
@@ -12,8 +10,8 @@ class ModelFailed(Exception):
     """The model gave no usable score; the next rung of the ladder answers instead."""
 
 
-def load_model(content: bytes) -> Callable[[F32], F32]:
-    """x f32[n, …] → score f32[n], from `model.onnx`.
+def load_model(content: bytes) -> Callable[[F32], list[float]]:
+    """x f32[n, …] → a score a row, from `model.onnx`.
 
     One thread, operators in order: a row takes 10–15 µs, and handing it to another thread would take longer.
     Raises ModelFailed where the runtime refuses the row or a score is no probability.
@@ -29,14 +27,13 @@ def load_model(content: bytes) -> Callable[[F32], F32]:
     session: Any = onnxruntime.InferenceSession(content, sess_options=options, providers=["CPUExecutionProvider"])
     outputs = ["score"]
 
-    def score(x: F32) -> F32:
+    def score(x: F32) -> list[float]:
         try:
-            result = session.run(outputs, {"x": x})[0]
+            scores: list[float] = session.run(outputs, {"x": x})[0].tolist()
         except Exception as error:  # the runtime's errors have no common base; whatever it is, this rung is out
             raise ModelFailed(type(error).__name__) from error
-        values: F32 = np.asarray(result, dtype=np.float32).reshape(-1)
-        if len(values) != len(x) or not ((values >= 0) & (values <= 1)).all():
+        if len(scores) != len(x) or not all(0.0 <= value <= 1.0 for value in scores):
             raise ModelFailed("a score is no probability")
-        return values
+        return scores
 
     return score

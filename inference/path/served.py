@@ -78,11 +78,12 @@ def _explainer(package: Package) -> TreeExplainer | None:
         return None
     trees = TreeArrays.load(content)
     if trees.features > len(package.contract.inputs):
-        raise ArtifactRefused("contract", f"trees.safetensors of {package.model} has {trees.features} inputs, its contract {len(package.contract.inputs)}. Package it again.")
+        inputs = len(package.contract.inputs)
+        raise ArtifactRefused("contract", f"trees.safetensors of {package.model} has {trees.features} inputs, its contract {inputs}. Package it again.")
     return TreeExplainer(trees)
 
 
-def _columns(score: Callable[[F32], F32], contract: Contract, package: Package) -> Callable[[F32], F32]:
+def _columns(score: Callable[[F32], list[float]], contract: Contract, package: Package) -> Callable[[F32], list[float]]:
     """A member may read the primary's leading inputs only (a simpler model without detectors): it gets just those."""
     names = [field.name for field in package.contract.inputs]
     if package.contract.kind != contract.kind or names != [field.name for field in contract.inputs][: len(names)]:

@@ -97,7 +97,8 @@ def _split(request: HttpRequest) -> tuple[bytes, bytes]:
         return request.body, b""
     if not announced.isdigit() or len(announced) > 12 or not 0 < (length := int(announced)) <= len(request.body):
         text = announced[:20].decode("latin-1")
-        raise RequestRefused(400, "binary", f"Inference-Header-Content-Length is {text!r}, the body has {len(request.body)} bytes. Send the length of the JSON head.")
+        size = len(request.body)
+        raise RequestRefused(400, "binary", f"Inference-Header-Content-Length is {text!r}, the body has {size} bytes. Send the length of the JSON head.")
     return request.body[:length], request.body[length:]
 
 

@@ -24,7 +24,7 @@ async def warm_up(release: ServedRelease) -> None:
         x = (low + (np.maximum(high, low) - low) * rng.random((1 + round_number % 4, *shape))).astype(np.float32)
         for model, calibration, explainer in zip(release.models, release.calibrations, release.explainers, strict=True):
             for score in model.score(x):
-                calibration.one(float(score))
+                calibration.one(score)
             if explainer is not None and round_number % 8 == 0:
                 explainer.contributions(x[0])
         await asyncio.sleep(0)

@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -21,7 +22,8 @@ DAY = 86_400.0
 
 
 def record(number, time=1_700_000_000.0):
-    return Record(f"id-{number}", time, "infer", "", "primary", f"server-{number % 3}", "abc", time - 60, 0.25, 0.3, 0.2, 0.4, "watch", False, 0, [("cpu", 0.5)])
+    name, server = f"id-{number}", f"server-{number % 3}"
+    return Record(name, time, "infer", "", "primary", server, "abc", time - 60, 0.25, 0.3, 0.2, 0.4, "watch", False, 0, [("cpu", 0.5)])
 
 
 def shipped_ids(log):
@@ -138,7 +140,7 @@ journal.append([record(3)])
 print(journal.ordinal)
 """
     folder = tmp_path / "journal"
-    done = subprocess.run([sys.executable, "-c", program, str(folder), os.path.dirname(__file__)], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program, str(folder), str(Path(__file__).parent)], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [f"{folder}: the journal cannot be written "] * 3 + ["2"]
     ship(folder, tmp_path / "log")
     assert shipped_ids(tmp_path / "log") == ["id-0", "id-3"]

@@ -76,7 +76,8 @@ def failing(release):
 def test_the_simpler_model_answers_where_the_primary_fails_and_says_so(serve, release, failing, serving_site):
     broken = replace(release, models=[failing(release.models[0]), release.models[1]])
     answer = one(serve(broken), servers=[serving_site.servers[0]], explain=True)
-    whole = one(serve(replace(release, models=release.models[1:], calibrations=release.calibrations[1:], explainers=release.explainers[1:])), servers=[serving_site.servers[0]])
+    alone = replace(release, models=release.models[1:], calibrations=release.calibrations[1:], explainers=release.explainers[1:])
+    whole = one(serve(alone), servers=[serving_site.servers[0]])
     assert answer["rung"] == whole["rung"] == "simpler" and answer["risk"] == whole["risk"]
     assert answer["reasons"] == []  # it has no trees
 
@@ -220,13 +221,16 @@ def test_a_sequence_model_reads_the_last_ticks_of_the_online_row(serve, release,
     )  # fmt: skip
     model = load_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=9).SerializeToString())
     contract = msgspec.structs.replace(release.contract, kind="sequence", inputs=[InputField(name) for name in metrics], history=48, detectors=0)
-    service = serve(replace(release, contract=contract, models=[ModelRung("primary", model)], calibrations=release.calibrations[:1], explainers=[None], detectors=None))
+    models = [ModelRung("primary", model)]
+    service = serve(replace(release, contract=contract, models=models, calibrations=release.calibrations[:1], explainers=[None], detectors=None))
     row = online_row(serving_site)
     history = np.ascontiguousarray(row.history[-48:])
     named = one(service, servers=[row.entity], explain=True)
-    assert named["risk"] == pytest.approx(release.calibrations[0].one(float(model(history[None])[0]))[0], abs=1e-6) and named["reasons"] == []
-    head = json.dumps({"inputs": [{"name": "x", "shape": [1, 48, len(metrics)], "datatype": "FP32", "parameters": {"binary_data_size": history.nbytes}}]}).encode()
-    response = service.handle(HttpRequest("POST", "/v2/models/incident/infer", {b"inference-header-content-length": str(len(head)).encode()}, head + history.tobytes()))
+    assert named["risk"] == pytest.approx(release.calibrations[0].one(model(history[None])[0])[0], abs=1e-6) and named["reasons"] == []
+    tensor = {"name": "x", "shape": [1, 48, len(metrics)], "datatype": "FP32", "parameters": {"binary_data_size": history.nbytes}}
+    head = json.dumps({"inputs": [tensor]}).encode()
+    headers = {b"inference-header-content-length": str(len(head)).encode()}
+    response = service.handle(HttpRequest("POST", "/v2/models/incident/infer", headers, head + history.tobytes()))
     assert response.status == 200 and json.loads(response.body)["outputs"][0]["data"][0] == pytest.approx(named["risk"], abs=1e-6)
     assert predict(service, rows=[{metrics[0]: 1.0}])[0] == 400
 

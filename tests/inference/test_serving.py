@@ -123,8 +123,9 @@ def test_metrics_are_prometheus_text_and_count_what_was_answered(client, whole_r
     assert sample("presage_refused_total", reason="input") >= 1
     names = {family.name for family in text_string_to_metric_families(client.get("/metrics").text)}
     catalogue = {
-        "presage_requests", "presage_request_seconds", "presage_refused", "presage_inflight_requests", "presage_score", "presage_tier", "presage_feature_age_seconds",
-        "presage_features_missing", "presage_features_clipped", "presage_rung", "presage_journal_records", "presage_journal_lag_records", "presage_gate_refused",
+        "presage_requests", "presage_request_seconds", "presage_refused", "presage_inflight_requests", "presage_score", "presage_tier",
+        "presage_feature_age_seconds", "presage_features_missing", "presage_features_clipped", "presage_rung",
+        "presage_journal_records", "presage_journal_lag_records", "presage_gate_refused",
         "presage_build_info", "request_preprocess_seconds", "request_predict_seconds", "request_postprocess_seconds", "request_explain_seconds",
     }  # fmt: skip
     assert names == catalogue
