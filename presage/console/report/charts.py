@@ -4,6 +4,7 @@ Colours are names (`$winner`, `$muted/0.3` with opacity) that the page resolves 
 serves light, dark and print. A chart comes with a sentence that says what it shows, for those who cannot see it.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from presage.governance.model_policy import ModelPolicy
 DASHES = ("solid", "dash", "dot", "dashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up")
 MOST_POINTS = 2500
+FLOOR = 0.001  # of the logarithmic axes
 
 
 @dataclass(frozen=True)
@@ -110,44 +112,65 @@ def precision_recall(curves: list[PrecisionRecall], evaluation: Evaluation) -> C
     return Chart("precision-recall", {"data": data, "layout": layout}, says, 420)
 
 
-def calibration(bins: list[CalibrationBin]) -> Chart | None:
-    """Observed frequency against stated risk with the interval [p0, p1] as bars, and its width beneath; None without bins."""
+def calibration(bins: list[CalibrationBin], policy: ModelPolicy | None) -> Chart | None:
+    """Observed frequency against stated risk with the interval [p0, p1] as bars, and its width beneath; None without bins.
+
+    Both axes are logarithmic, since most ticks carry a risk far below one in ten; what is below FLOOR is drawn at it, hollow.
+    """
     if not bins:
         return None
     bins = sorted(bins, key=lambda one: one.risk)
-    risk = [one.risk for one in bins]
+    risk = [max(one.risk, FLOOR) for one in bins]
     hover = [
-        f"risk {number(one.risk)}, observed {number(one.observed)}<br>interval {interval((one.p0, one.p1))}<br>{one.rows} rows, {one.clusters} incidents"
+        f"risk {number(one.risk, 3)}, observed {number(one.observed, 3)}<br>"
+        f"interval {interval((one.p0, one.p1), 3)}<br>{one.rows} rows, {one.clusters} incidents"
         for one in bins
     ]
     data: list[dict[str, Any]] = [
         {
-            "type": "scatter", "mode": "lines", "x": [0, 1], "y": [0, 1], "name": "perfect", "hoverinfo": "skip",
+            "type": "scatter", "mode": "lines", "x": [FLOOR, 1], "y": [FLOOR, 1], "name": "perfect", "hoverinfo": "skip",
             "line": {"color": "$muted", "width": 1, "dash": "dash"},
         },
         {
-            "type": "bar", "x": risk, "base": [one.p0 for one in bins], "y": [one.p1 - one.p0 for one in bins], "width": 0.022,
-            "name": "stated interval", "marker": {"color": "$winner/0.28"}, "hoverinfo": "skip",
+            "type": "scatter", "mode": "lines", "name": "stated interval", "hoverinfo": "skip", "line": {"color": "$winner/0.35", "width": 11},
+            **_stems(risk, [(max(one.p0, FLOOR), max(one.p1, FLOOR)) for one in bins]),
         },
         {
-            "type": "scatter", "mode": "markers", "x": risk, "y": [one.observed for one in bins], "name": "observed",
+            "type": "scatter", "mode": "markers", "x": risk, "y": [max(one.observed, FLOOR) for one in bins], "name": "observed",
             "text": hover, "hovertemplate": "%{text}<extra></extra>",
-            "marker": {"color": "$winner", "size": [min(7 + one.clusters**0.5, 16) for one in bins], "line": {"color": "$surface", "width": 1.5}},
+            "marker": {
+                "color": ["$surface" if one.observed < FLOOR else "$winner" for one in bins],
+                "size": [min(8 + one.clusters**0.5, 16) for one in bins], "line": {"color": "$winner", "width": 1.5},
+            },
         },
         {
-            "type": "bar", "x": risk, "y": [one.p1 - one.p0 for one in bins], "width": 0.022, "yaxis": "y2",
-            "name": "width of the interval", "showlegend": False, "marker": {"color": "$winner/0.6"}, "hovertemplate": "width %{y:.3f}<extra></extra>",
+            "type": "scatter", "mode": "lines", "yaxis": "y2", "name": "width of the interval", "showlegend": False, "hoverinfo": "skip",
+            "line": {"color": "$winner/0.7", "width": 11}, **_stems(risk, [(0.0, one.p1 - one.p0) for one in bins]),
         },
     ]  # fmt: skip
+    axis = {"type": "log", "tickvals": [0.001, 0.01, 0.1, 1], "ticktext": ["0.1 %", "1 %", "10 %", "100 %"]}
+    thresholds = policy.thresholds if policy else {}
     layout = {
-        "xaxis": {"title": {"text": "risk stated"}, "range": [-0.02, 1.03], "anchor": "y2"},
-        "yaxis": {"title": {"text": "share observed"}, "range": [0, 1.03], "domain": [0.3, 1]},
+        "xaxis": {**axis, "title": {"text": "risk stated"}, "range": [-3.08, 0.06], "anchor": "y2"},
+        "yaxis": {**axis, "title": {"text": "share observed"}, "range": [-3.08, 0.08], "domain": [0.3, 1]},
         "yaxis2": {"title": {"text": "width"}, "domain": [0, 0.18], "rangemode": "tozero", "nticks": 3},
-        "barmode": "overlay",
+        "shapes": [_line("x", threshold) for threshold in thresholds.values()],
+        "annotations": [
+            {"x": math.log10(threshold), "y": 0.3, "yref": "paper", "text": tier, "showarrow": False, "xanchor": "right", "yanchor": "bottom"}
+            for tier, threshold in thresholds.items()
+        ],
     }
     inside = sum(one.p0 <= one.observed <= one.p1 for one in bins)
-    says = f"Calibration: in {inside} of {len(bins)} groups the observed share lies inside the stated interval."
-    return Chart("calibration", {"data": data, "layout": layout}, says, 460)
+    says = f"In {inside} of {len(bins)} groups the observed share lies inside the mean interval stated."
+    return Chart("calibration", {"data": data, "layout": layout}, says, 480)
+
+
+def _stems(across: list[float], ends: list[tuple[float, float]]) -> dict[str, list[float | None]]:
+    """Vertical strokes as one line trace: x and y, with a gap after each."""
+    return {
+        "x": [value for at in across for value in (at, at, None)],
+        "y": [value for low, high in ends for value in (low, high, None)],
+    }
 
 
 def timeline(chart_id: str, server: str, predictions: pl.DataFrame, incidents: pl.DataFrame, policy: ModelPolicy | None) -> Chart:
@@ -176,11 +199,11 @@ def timeline(chart_id: str, server: str, predictions: pl.DataFrame, incidents: p
         shapes.append(_line("y", threshold))
         annotations.append({"x": 1, "xref": "paper", "y": threshold, "text": tier, "showarrow": False, "xanchor": "left", "yanchor": "middle"})
     layout = {
-        "xaxis": {"type": "date", "range": [times[0], times[-1]], "title": {"text": "time (UTC)"}},
+        "xaxis": {"type": "date", "range": [times[0], times[-1]], "title": {"text": "time (UTC)", "standoff": 20}},
         "yaxis": {"title": {"text": "risk"}, "range": [0, 1.02]},
-        "shapes": shapes, "annotations": annotations, "margin": {"r": 52}, "bargap": 0,
+        "shapes": shapes, "annotations": annotations, "margin": {"r": 52, "b": 70}, "bargap": 0,
     }  # fmt: skip
-    return Chart(chart_id, {"data": data, "layout": layout}, f"Risk of {server} over the test time, and its {own.height} incidents.", 300)
+    return Chart(chart_id, {"data": data, "layout": layout}, f"Risk of {server} over the test time, and its {own.height} incidents.", 320)
 
 
 def _thinned(rows: pl.DataFrame) -> pl.DataFrame:

@@ -46,7 +46,7 @@ def _charts(run: Run) -> list[Chart]:
         charts.family_comparison(evaluation),
         charts.paired_gains(evaluation),
         charts.precision_recall(run.curves.precision_recall, evaluation) if run.curves.precision_recall else None,
-        charts.calibration(run.curves.calibration),
+        charts.calibration(run.curves.calibration, run.policy),
     ]
     times = [
         charts.timeline(f"timeline-{rank}", one.server, run.predictions, run.incidents, run.policy)
