@@ -27,7 +27,7 @@ def training_source(stream: str) -> str:
 
 
 def trained_release(state: State, name: str, source: str) -> Reference | None:
-    """The newest release of `name` in `state` whose run read telemetry like `source` (same kind, same set of metrics); None without one."""
+    """The newest release of `name` in `state` that was trained on the fleet that `source` streams; None without one."""
     from presage.package.store import ReleaseStore
 
     kept = set(ReleaseStore(state.releases).versions(name))
@@ -44,9 +44,9 @@ def local_uri(name: str) -> str:
 
 
 def _released(result: dict[str, object], source: str) -> Reference | None:
-    """The release that a run's result names, if the run read telemetry like `source`."""
+    """The release that a run's result names, if the run read the fleet of `source`."""
     model, read = result.get("model"), result.get("source")
-    if not isinstance(model, dict) or not isinstance(read, str) or _metrics_of(read) != _metrics_of(source):
+    if not isinstance(model, dict) or not isinstance(read, str) or _fleet(read) != _fleet(source):
         return None
     try:
         return parse_reference(str(model.get("uri")))
@@ -54,12 +54,12 @@ def _released(result: dict[str, object], source: str) -> Reference | None:
         return None
 
 
-def _metrics_of(source: str) -> tuple[str, str]:
-    """What decides whether a model fits a source: its kind, and its set of metrics (of files: the file)."""
+def _fleet(source: str) -> tuple[str, str, frozenset[tuple[str, str]]]:
+    """Which servers and metrics a source tells of. How long a history of them was read, and how eventful, makes no other fleet."""
     from presage.telemetry.sources import parse_spec
 
     _, spec = parse_spec(source)
-    return spec.scheme, spec.options.get("metrics", "all") if spec.scheme == "simulated" else spec.target
+    return spec.scheme, spec.target, frozenset((name, value) for name, value in spec.options.items() if name not in ("days", "incidents"))
 
 
 def _storage_uri(manifest: Manifest) -> str:

@@ -1,4 +1,4 @@
-"""`presage://NAME:local` is the newest release of this state that was trained on such telemetry."""
+"""`presage://NAME:local` is the newest release of this state that was trained on the same fleet."""
 
 import pytest
 from builders.releases import world
@@ -46,13 +46,13 @@ def test_binding_changes_the_storage_uri_and_nothing_else():
     assert bound == service("presage://incident:3@sha256:00")
 
 
-def test_a_release_trained_on_such_telemetry_is_found(made, state):
+def test_a_release_trained_on_the_same_fleet_is_found_however_long_its_history(made, state):
     ran(state, "one", "simulated:servers=6,days=9", made[1])
-    assert str(trained_release(state, "incident", "simulated")) == made[1]
+    assert str(trained_release(state, "incident", "simulated:servers=6")) == made[1]
 
 
-@pytest.mark.parametrize("source", ["simulated:metrics=host", "parquet:/data/asd.parquet"])
-def test_a_release_of_other_metrics_does_not_count(made, state, source):
+@pytest.mark.parametrize("source", ["simulated:servers=6", "simulated:metrics=host", "parquet:/data/asd.parquet"])
+def test_a_release_of_another_fleet_does_not_count(made, state, source):
     ran(state, "one", source, made[1])
     assert trained_release(state, "incident", "simulated") is None
 
