@@ -30,13 +30,15 @@ ENSEMBLE, PERSISTENCE = "unsupervised_ensemble", "persistence"
 USED = {"select": ("select",), "calibrate": ("calibrate",), "chosen": ("select", "calibrate"), "test": ("test",)}
 
 
-def evaluate(models: list[Path], labels: Path, folds: Path, detectors: Path, policy: ModelPolicy, evaluation: Path, seed: int = 7) -> None:
+def evaluate(  # noqa: PLR0917 - as every step: what it reads, then what it writes
+    models: list[Path], labels: Path, folds: Path, detectors: Path, policy: ModelPolicy, evaluation: Path, seed: int = 7
+) -> None:
     """models: folders that `train` wrote. Raises InputError where a part that is needed is empty or of one class, or no model
     reads feature rows."""
     trained = [read_json(model / "training.json") for model in models]
     if not any(training["kind"] == "feature_row" for training in trained):
         raise InputError("evaluate was given no model that reads feature rows, so there is no winner to choose. Train at least logistic_regression.")
-    table = _table(models, [training["family"] for training in trained], labels, folds, detectors, policy.kpi.horizon)
+    table = _table({training["family"]: model for training, model in zip(trained, models, strict=True)}, labels, folds, detectors, policy.kpi.horizon)
     horizon, tick = policy.kpi.horizon, _tick(folds, table)
     incidents = pl.read_parquet(labels / "incidents.parquet")
     timelines = {name: build_timeline(table.filter(pl.col("part").is_in(parts)), incidents, tick, horizon) for name, parts in USED.items()}
@@ -85,19 +87,19 @@ def evaluate(models: list[Path], labels: Path, folds: Path, detectors: Path, pol
             judged[training["family"]].calibration.save(aside / "calibration" / f"{training['family']}.safetensors")
 
 
-def _table(models: list[Path], families: list[str], labels: Path, folds: Path, detectors: Path, horizon: timedelta) -> pl.DataFrame:
+def _table(models: dict[str, Path], labels: Path, folds: Path, detectors: Path, horizon: timedelta) -> pl.DataFrame:
     """entity, time, label, cluster, part and a column a score, of select, calibrate and test; sorted by (entity, time)."""
     known = pl.read_parquet(labels / "labels.parquet").select("entity", "time", "label", "cluster")
     table = pl.read_parquet(folds / "folds.parquet").filter(pl.col("part").is_in(USED["chosen"] + USED["test"])).select("entity", "time", "part")
     key = ["entity", "time"]
     table = table.join(known, on=key, how="left")
-    columns = [pl.read_parquet(model / "scores.parquet").select(*key, pl.col("score").alias(family)) for model, family in zip(models, families, strict=True)]
+    columns = [pl.read_parquet(model / "scores.parquet").select(*key, pl.col("score").alias(family)) for family, model in models.items()]
     columns.append(pl.read_parquet(detectors / "scores.parquet", columns=[*key, "ensemble"]).rename({"ensemble": ENSEMBLE}))
     columns.append(known.select("entity", pl.col("time") + horizon, pl.col("label").fill_null(0).alias(PERSISTENCE)))
     for column in columns:
         table = table.join(column, on=key, how="left")
     table = table.with_columns(pl.col(PERSISTENCE).fill_null(0)).sort(key)
-    for family, model in zip(families, models, strict=True):
+    for family, model in models.items():
         if missing := table[family].null_count():
             raise InputError(f"{model / 'scores.parquet'}: {missing} rows of select, calibrate and test have no score. Train {family} again on these folds.")
     return table

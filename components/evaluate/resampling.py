@@ -31,7 +31,7 @@ class Blocks:
 
     @property
     def count(self) -> int:
-        return self.weights.shape[1]
+        return int(self.weights.shape[1])
 
 
 def cluster_blocks(timeline: Timeline, seed: int, draws: int = DRAWS) -> Blocks:

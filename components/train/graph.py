@@ -4,6 +4,7 @@ Trees are written from the same arrays that explain them, so that graph, reasons
 every node: a threshold is rounded down to float32, which changes no comparison with a float32 value.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,10 +30,12 @@ def tree_graph(trees: TreeArrays, inputs: int) -> bytes:
         nodes += _imputed("x", "known", trees.impute[:inputs])
         source = "known"
     nodes.append(helper.make_node(
-        "TreeEnsembleRegressor", [source], ["margins"], domain="ai.onnx.ml", n_targets=1, base_values=[trees.base], aggregate_function="SUM", post_transform="NONE",
+        "TreeEnsembleRegressor", [source], ["margins"], domain="ai.onnx.ml",
+        n_targets=1, base_values=[trees.base], aggregate_function="SUM", post_transform="NONE",
         nodes_treeids=tree.tolist(), nodes_nodeids=local.tolist(), nodes_featureids=np.where(leaf, 0, trees.feature).tolist(),
         nodes_values=_rounded_down(np.where(leaf, 0.0, trees.threshold)).tolist(), nodes_modes=np.where(leaf, "LEAF", "BRANCH_LEQ").tolist(),
-        nodes_truenodeids=inner_left.tolist(), nodes_falsenodeids=inner_right.tolist(), nodes_missing_value_tracks_true=np.where(leaf, 0, trees.missing_left).tolist(),
+        nodes_truenodeids=inner_left.tolist(), nodes_falsenodeids=inner_right.tolist(),
+        nodes_missing_value_tracks_true=np.where(leaf, 0, trees.missing_left).tolist(),
         target_treeids=tree[leaf].tolist(), target_nodeids=local[leaf].tolist(), target_ids=[0] * int(leaf.sum()), target_weights=trees.value[leaf].tolist(),
     ))  # fmt: skip
     if trees.link == "logit":
@@ -42,16 +45,30 @@ def tree_graph(trees: TreeArrays, inputs: int) -> bytes:
     return _model(nodes, inputs)
 
 
-def linear_graph(columns: npt.NDArray[np.intp], impute: F32, center: F32, scale: F32, clip: float, weights: F32, intercept: float, inputs: int) -> bytes:
-    """Impute, standardise, clip, weigh, add, sigmoid, over the chosen columns. impute, center, scale, weights: f32[columns]."""
+@dataclass(frozen=True)
+class Linear:
+    """columns int[k]: the inputs read; impute, center, scale, weights f32[k]; standardised values are clipped to ± clip."""
+
+    columns: npt.NDArray[np.intp]
+    impute: F32
+    center: F32
+    scale: F32
+    clip: float
+    weights: F32
+    intercept: float
+
+
+def linear_graph(model: Linear, inputs: int) -> bytes:
+    """Choose, impute, standardise, clip, weigh, add, sigmoid."""
     from onnx import helper
 
     return _model([
-        _constant("columns", columns.astype(np.int64)),
+        _constant("columns", model.columns.astype(np.int64)),
         helper.make_node("Gather", ["x", "columns"], ["chosen"], axis=1),
-        *_imputed("chosen", "known", impute),
-        _constant("center", center), _constant("scale", scale), _constant("weights", weights.reshape(-1, 1)), _constant("intercept", np.array([intercept], np.float32)),
-        _constant("low", np.float32(-clip)), _constant("high", np.float32(clip)),
+        *_imputed("chosen", "known", model.impute),
+        _constant("center", model.center), _constant("scale", model.scale),
+        _constant("weights", model.weights.reshape(-1, 1)), _constant("intercept", np.array([model.intercept], np.float32)),
+        _constant("low", np.float32(-model.clip)), _constant("high", np.float32(model.clip)),
         helper.make_node("Sub", ["known", "center"], ["centered"]),
         helper.make_node("Div", ["centered", "scale"], ["standard"]),
         helper.make_node("Clip", ["standard", "low", "high"], ["clipped"]),

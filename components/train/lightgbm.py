@@ -36,12 +36,12 @@ def fit(rows: Rows, budget: Budget, seed: int, threads: int) -> Fitted:
     ]  # fmt: skip
 
     def stages(candidate: Candidate, x: F32, y: npt.NDArray[np.int8], later: F32) -> dict[int, npt.NDArray[np.float64]]:
-        booster = _grown(candidate, x, y, ROUNDS[-1], budget, seed, threads)
+        booster = _grown(candidate, x, y, ROUNDS[-1], budget=budget, seed=seed, threads=threads)
         return {rounds: np.asarray(booster.predict(later, num_iteration=rounds)) for rounds in ROUNDS if rounds <= booster.current_iteration()}
 
     choice = choose(candidates, rows, stages, budget, default=ROUNDS[2])
     columns = choice.candidate.columns
-    booster = _grown(choice.candidate, rows.x[:, columns], rows.labels, choice.stage, budget, seed, threads)
+    booster = _grown(choice.candidate, rows.x[:, columns], rows.labels, choice.stage, budget=budget, seed=seed, threads=threads)
     rounds = booster.current_iteration()
     trees = from_lightgbm(booster, rounds, columns)
     settings = {name: value for name, value in choice.candidate.settings.items() if name != "monotone_constraints"}
@@ -49,7 +49,7 @@ def fit(rows: Rows, budget: Budget, seed: int, threads: int) -> Fitted:
     return Fitted(tree_graph(trees, len(rows.inputs)), lambda x: np.asarray(booster.predict(x[:, columns]), dtype=np.float64), parameters, trees)
 
 
-def _grown(candidate: Candidate, x: F32, y: npt.NDArray[np.int8], rounds: int, budget: Budget, seed: int, threads: int) -> Any:
+def _grown(candidate: Candidate, x: F32, y: npt.NDArray[np.int8], rounds: int, *, budget: Budget, seed: int, threads: int) -> Any:
     """A booster of `rounds` trees, fewer where the budget is spent. Leaves shrink with few rows, else nothing could split."""
     import lightgbm
 

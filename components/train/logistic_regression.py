@@ -9,7 +9,7 @@ import numpy.typing as npt
 from components.train.budget import Budget
 from components.train.candidates import Candidate, choose, input_sets
 from components.train.fitted import Fitted
-from components.train.graph import linear_graph
+from components.train.graph import Linear, linear_graph
 from components.train.rows import F32, Rows
 
 CLIP = 10.0
@@ -21,7 +21,7 @@ ITERATIONS, MOST_ITERATIONS = 25, 200
 def fit(rows: Rows, budget: Budget, seed: int, threads: int) -> Fitted:
     """rows: of part train. Deterministic; the seed is not needed."""
     del seed
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     candidates = [Candidate(f"{name}, strength {strength:g}", columns, {"strength": strength})
                   for name, columns in input_sets(rows).items() for strength in STRENGTHS[name]]  # fmt: skip
@@ -29,7 +29,8 @@ def fit(rows: Rows, budget: Budget, seed: int, threads: int) -> Fitted:
         choice = choose(candidates, rows, lambda candidate, x, y, later: {0: _Model(candidate, x, y, budget).predict(later)}, budget)
         columns = choice.candidate.columns
         model = _Model(choice.candidate, rows.x[:, columns], rows.labels, budget)
-    graph = linear_graph(columns, model.impute, model.center, model.scale, CLIP, model.weights, model.intercept, len(rows.inputs))
+    linear = Linear(columns, model.impute, model.center, model.scale, CLIP, model.weights, model.intercept)
+    graph = linear_graph(linear, len(rows.inputs))
     parameters = {**choice.candidate.settings, "inputs": choice.candidate.name, "iterations": model.iterations, "forward_chain": choice.table,
                   "columns": [rows.inputs[column] for column in columns], "weights": [round(float(weight), 6) for weight in model.weights]}  # fmt: skip
     return Fitted(graph, lambda x: model.predict(x[:, columns]), parameters)
@@ -63,7 +64,8 @@ class _Model:
 
     def _standard(self, x: F32) -> F32:
         known = np.where(np.isnan(x), self.impute, x)
-        return np.clip((known - self.center) / self.scale, -CLIP, CLIP).astype(np.float32)
+        standard: F32 = np.clip((known - self.center) / self.scale, -CLIP, CLIP).astype(np.float32)
+        return standard
 
     def predict(self, x: F32) -> npt.NDArray[np.float64]:
         return np.asarray(self.library.predict_proba(self._standard(x))[:, 1], dtype=np.float64)

@@ -16,10 +16,10 @@ from components.train.graph import tree_graph
 from components.train.logistic_regression import medians
 from components.train.rows import F32, Rows
 
-TREES, CHAIN_TREES, BATCH = 100, 30, 10
+TREES, CHAIN_TREES, BATCH = 100, 20, 10
 LEAF = 50
 KINDS = {"detectors": ("rising", "free"), "all": ("rising",)}
-DRAWN_ROWS = 8000  # rows a tree is grown on: trees differ more, and cost the same however long the history
+DRAWN_ROWS = 6000  # rows a tree is grown on: trees differ more, and cost the same however long the history
 
 
 def fit(rows: Rows, budget: Budget, seed: int, threads: int) -> Fitted:
@@ -32,23 +32,24 @@ def fit(rows: Rows, budget: Budget, seed: int, threads: int) -> Fitted:
     ]  # fmt: skip
 
     def stages(candidate: Candidate, x: F32, y: npt.NDArray[np.int8], later: F32) -> dict[int, npt.NDArray[np.float64]]:
-        return {CHAIN_TREES: _Model(candidate, x, y, CHAIN_TREES, budget, seed, threads).predict(later)}
+        return {CHAIN_TREES: _Model(candidate, x, y, CHAIN_TREES, budget=budget, seed=seed, threads=threads).predict(later)}
 
     choice = choose(candidates, rows, stages, budget)
     columns = choice.candidate.columns
-    model = _Model(choice.candidate, rows.x[:, columns], rows.labels, TREES, budget, seed, threads)
+    model = _Model(choice.candidate, rows.x[:, columns], rows.labels, TREES, budget=budget, seed=seed, threads=threads)
     impute = np.zeros(len(rows.inputs), np.float32)
     impute[columns] = model.impute
     trees = from_forest(model.forest, columns, impute)
-    parameters = {"inputs": choice.candidate.name, "rising_inputs": sum(choice.candidate.settings["rising"]), "trees": len(trees.root),
-                  "min_samples_leaf": model.forest.min_samples_leaf, "rows_a_tree": model.drawn, "max_features": "sqrt", "forward_chain": choice.table}  # fmt: skip
+    parameters = {"inputs": choice.candidate.name, "rising_inputs": sum(choice.candidate.settings["rising"]),
+                  "trees": len(trees.root), "min_samples_leaf": model.forest.min_samples_leaf, "rows_a_tree": model.drawn,
+                  "max_features": "sqrt", "forward_chain": choice.table}  # fmt: skip
     return Fitted(tree_graph(trees, len(rows.inputs)), lambda x: model.predict(x[:, columns]), parameters, trees)
 
 
 class _Model:
     """One forest; stops between batches of trees when the next one would not fit into the budget."""
 
-    def __init__(self, candidate: Candidate, x: F32, y: npt.NDArray[np.int8], trees: int, budget: Budget, seed: int, threads: int) -> None:
+    def __init__(self, candidate: Candidate, x: F32, y: npt.NDArray[np.int8], trees: int, *, budget: Budget, seed: int, threads: int) -> None:
         from sklearn.ensemble import RandomForestClassifier
 
         self.impute = medians(x)

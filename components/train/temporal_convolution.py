@@ -23,7 +23,7 @@ from presage.features.declaration import BoundView
 STEPS = 48
 CHANNELS, DILATIONS, DROPOUT = 32, (1, 2, 4, 8, 16), 0.2
 BATCH, RATE, DECAY = 256, 2e-3, 1e-2
-EPOCHS, PATIENCE, EPOCH_ROWS = 20, 4, 24_000
+EPOCHS, PATIENCE, EPOCH_ROWS = 12, 3, 20_000
 STARTS = 0.1  # share of a batch shown as the start of a server
 CLIP = 10.0
 
@@ -38,7 +38,8 @@ class Sequences:
 
     def window(self, rows: npt.NDArray[np.intp]) -> F32:
         """f32[rows, STEPS, metrics], oldest first."""
-        return self.ticks[self.ends[rows][:, None] + np.arange(1 - STEPS, 1)]
+        cut: F32 = self.ticks[self.ends[rows][:, None] + np.arange(1 - STEPS, 1)]
+        return cut
 
     def every(self) -> F32:
         return self.window(np.arange(len(self.ends)))
@@ -59,7 +60,7 @@ def sequences(ticks_file: Path, view: BoundView, keys: pl.DataFrame) -> Sequence
     return Sequences(np.concatenate(pieces), ends)
 
 
-def fit(data: Sequences, labels: npt.NDArray[np.int8], folds: npt.NDArray[np.int8], budget: Budget, seed: int, threads: int) -> Fitted:
+def fit(data: Sequences, labels: npt.NDArray[np.int8], folds: npt.NDArray[np.int8], *, budget: Budget, seed: int, threads: int) -> Fitted:
     """data, labels int8[rows], folds int8[rows] (−1 = between blocks): of part train. The last block with both classes says
     when to stop, and is not learnt from."""
     import torch
@@ -76,7 +77,7 @@ def fit(data: Sequences, labels: npt.NDArray[np.int8], folds: npt.NDArray[np.int
     history = []
     for epoch in range(EPOCHS):
         model.train()
-        order = _drawn(learnt, labels, random)
+        order = random.permutation(learnt)[:EPOCH_ROWS]
         cut = False
         for start in range(0, len(order), BATCH):
             batch = order[start : start + BATCH]
@@ -84,7 +85,7 @@ def fit(data: Sequences, labels: npt.NDArray[np.int8], folds: npt.NDArray[np.int
             optimizer.zero_grad()
             loss_of(model.margin(torch.from_numpy(x)), torch.from_numpy(labels[batch].astype(np.float32))).backward()
             optimizer.step()
-            if budget.runs_out(0.9):
+            if budget.runs_out(0.8):  # the rest is for judging and exporting
                 cut = True
                 break
         precision = average_precision(labels[judged], predict(model, data.window(judged))) if len(judged) else float(epoch)
@@ -110,12 +111,6 @@ def _parts(labels: npt.NDArray[np.int8], folds: npt.NDArray[np.int8]) -> tuple[n
     return np.arange(len(labels)), np.empty(0, np.intp)
 
 
-def _drawn(learnt: npt.NDArray[np.intp], labels: npt.NDArray[np.int8], random: np.random.Generator) -> npt.NDArray[np.intp]:
-    """One epoch's rows, at most EPOCH_ROWS, in random order."""
-    del labels
-    return random.permutation(learnt)[:EPOCH_ROWS]
-
-
 def _with_starts(x: F32, random: np.random.Generator) -> F32:
     """Take everything before a random tick away from a share of the windows."""
     for row in np.flatnonzero(random.random(len(x)) < STARTS):
@@ -137,7 +132,7 @@ def _network(mean: F32, scale: F32) -> Any:
     import torch
     from torch import nn
 
-    class Network(nn.Module):
+    class Network(nn.Module):  # type: ignore[misc]  # torch is skipped by the type checker
         def __init__(self) -> None:
             super().__init__()
             self.register_buffer("mean", torch.from_numpy(mean))

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +24,9 @@ FAMILIES: dict[str, Kind] = {
 }  # fmt: skip
 
 
-def train(family: str, features: Path, labels: Path, folds: Path, detectors: Path, policy: ModelPolicy, model: Path, seed: int = 7, threads: int = 1) -> None:
+def train(  # noqa: PLR0917 - as every step: what it reads, then what it writes
+    family: str, features: Path, labels: Path, folds: Path, detectors: Path, policy: ModelPolicy, model: Path, seed: int = 7, threads: int = 1
+) -> None:  # fmt: skip
     """model.onnx, scores.parquet, training.json and, for trees, trees.safetensors (docs/architecture.md).
 
     Raises InputError for an unknown family or rows of one class, RunFailed where graph and library disagree.
@@ -31,8 +34,8 @@ def train(family: str, features: Path, labels: Path, folds: Path, detectors: Pat
     if family not in FAMILIES:
         raise InputError(f"{family!r} is no family. Choose among {', '.join(FAMILIES)}.")
     budget = Budget(getattr(policy.training_budget_seconds, family), time.monotonic)
-    whole = _train_sequences if FAMILIES[family] == "sequence" else _train_rows
-    fitted, inputs, keys, x = whole(family, features, labels, folds, detectors, budget, seed, threads)
+    step = _Step(features, labels, folds, detectors, budget, seed, threads)
+    fitted, inputs, keys, x = _train_sequences(step) if FAMILIES[family] == "sequence" else _train_rows(family, step)
     seconds = budget.spent
     difference = checked_difference(family, fitted, x, seed)
     with written_aside(model) as aside:
@@ -46,7 +49,7 @@ def train(family: str, features: Path, labels: Path, folds: Path, detectors: Pat
             "kind": FAMILIES[family],
             "seconds": round(seconds, 2),
             "budget_seconds": budget.seconds,
-            "budget_bound": budget.bound,
+            "budget_bound": budget.bound or seconds > budget.seconds,
             "inputs": list(inputs),
             "history": x.shape[1] if x.ndim == 3 else 0,
             "onnx_max_difference": difference,
@@ -55,10 +58,21 @@ def train(family: str, features: Path, labels: Path, folds: Path, detectors: Pat
         })
 
 
+@dataclass(frozen=True)
+class _Step:
+    features: Path
+    labels: Path
+    folds: Path
+    detectors: Path
+    budget: Budget
+    seed: int
+    threads: int
+
+
 _Outcome = tuple[Fitted, tuple[str, ...], pl.DataFrame, F32]
 
 
-def _train_rows(family: str, features: Path, labels: Path, folds: Path, detectors: Path, budget: Budget, seed: int, threads: int) -> _Outcome:
+def _train_rows(family: str, step: _Step) -> _Outcome:
     from components.train import lightgbm, logistic_regression, random_forest
     from components.train.rows import Rows
     from components.train.warm_starts import with_starts
@@ -66,25 +80,25 @@ def _train_rows(family: str, features: Path, labels: Path, folds: Path, detector
     fits: dict[str, Callable[[Rows, Budget, int, int], Fitted]] = {
         "logistic_regression": logistic_regression.fit, "random_forest": random_forest.fit, "lightgbm": lightgbm.fit,
     }  # fmt: skip
-    rows = load_rows(features, labels, folds, detectors, (TRAIN, *SCORED))
+    rows = load_rows(step.features, step.labels, step.folds, step.detectors, (TRAIN, *SCORED))
     learnt = (rows.keys["part"] == TRAIN).to_numpy()
-    fitted = fits[family](with_starts(rows.take(learnt), features, detectors, seed), budget, seed, threads)
+    fitted = fits[family](with_starts(rows.take(learnt), step.features, step.detectors, step.seed), step.budget, step.seed, step.threads)
     rest = rows.take(~learnt)
     return fitted, rows.inputs, rest.keys, rest.x
 
 
-def _train_sequences(family: str, features: Path, labels: Path, folds: Path, detectors: Path, budget: Budget, seed: int, threads: int) -> _Outcome:
+def _train_sequences(step: _Step) -> _Outcome:
     from components.train import temporal_convolution
 
-    del family, detectors
-    document = read_json(features / "features.json")
+    document = read_json(step.features / "features.json")
     document.pop("version")
     view = BoundView.from_document(document)
-    parts = {part: load_keys(labels, folds, part) for part in ((TRAIN,), SCORED)}
-    learnt, rest = (temporal_convolution.sequences(features / "ticks.parquet", view, keys) for keys in parts.values())
+    parts = {part: load_keys(step.labels, step.folds, part) for part in ((TRAIN,), SCORED)}
+    learnt, rest = (temporal_convolution.sequences(step.features / "ticks.parquet", view, keys) for keys in parts.values())
     keys = parts[(TRAIN,)]
     truth = keys["label"].to_numpy().astype(np.int8)
     if not 0 < truth.sum() < len(truth):
-        raise InputError(f"{folds}: the part train has {int(truth.sum())} incident rows among {len(truth)}; both kinds are needed. Give a longer history.")
-    fitted = temporal_convolution.fit(learnt, truth, keys["fold"].fill_null(-1).to_numpy().astype(np.int8), budget, seed, threads)
+        raise InputError(f"{step.folds}: the part train has {int(truth.sum())} incident rows among {len(truth)}; both kinds are needed. Give a longer history.")
+    blocks = keys["fold"].fill_null(-1).to_numpy().astype(np.int8)
+    fitted = temporal_convolution.fit(learnt, truth, blocks, budget=step.budget, seed=step.seed, threads=step.threads)
     return fitted, view.metrics, parts[SCORED], rest.every()

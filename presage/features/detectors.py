@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -46,6 +47,7 @@ SURPRISE_CAP = 25.0  # −log tail probability that no score exceeds
 LEVELS: F32 = np.linspace(0.0, -np.log(0.02), 64, dtype=np.float32)  # −log tail probability of each stored quantile
 AGGREGATES = (("last", 1), ("mean", 3), ("mean", 12), ("max", 12), ("mean", SPAN), ("max", SPAN))
 _FORMAT = "presage.detectors/v1"
+_Cell = TypeVar("_Cell", bound=np.generic)
 _CHUNK = 128  # rows whose arrays are gathered at once
 
 
@@ -214,7 +216,7 @@ def detector_residuals(z: F32, hours: npt.NDArray[np.intp], fitted: dict[str, F3
     return results
 
 
-def windows(values: npt.NDArray[np.generic], length: int) -> npt.NDArray[np.generic]:
+def windows(values: npt.NDArray[_Cell], length: int) -> npt.NDArray[_Cell]:
     """[n, T, M] → [n, T − length + 1, length · M]: each window's ticks, oldest first."""
     view = sliding_window_view(values, length, axis=1).transpose(0, 1, 3, 2)
     return view.reshape(*view.shape[:2], -1)
