@@ -24,6 +24,7 @@ from presage.local.overview import Status, status
 from presage.local.reading import read_pods
 from presage.local.record import Plan, PlaneRecord, digest_of, plan_path, read_record, record_path
 from presage.local.releases import bind, local_names, local_uri, trained_release, training_source
+from presage.local.volumes import free_memory
 from presage.manifests.expand import expand
 from presage.manifests.objects import Manifest, parse_objects
 from presage.manifests.render import manifests_folder, render_overlay
@@ -180,6 +181,7 @@ def _stop(state: State, supervisor: int | None = None) -> int:
     if left := list(marked(state.root)):
         named = ", ".join(f"{process.pid} ({process.name()})" for process in left)
         raise PlaneError(f"these processes of the plane would not end: {named}. Stop them by hand.")
+    free_memory(state.root)
     record_path(state.plane).unlink(missing_ok=True)
     return count
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from presage.errors import PlaneError, PresageError
+from presage.errors import PlaneError, PresageError, StateError
 from presage.files import read_json
 from presage.local.addresses import pod_address, require_free
 from presage.local.children import end_marked, end_with_parent
@@ -77,8 +77,12 @@ class Supervisor:
         while True:
             await self._dirty.wait()
             self._dirty.clear()
-            write_record(self._plane, self.record)
-            await asyncio.sleep(0.05)  # one write for what changes together
+            try:
+                write_record(self._plane, self.record)
+                await asyncio.sleep(0.05)  # one write for what changes together
+            except StateError:  # a full disk: the Pods run on, the record follows once there is room
+                self._dirty.set()
+                await asyncio.sleep(1)
 
 
 def addresses_of(root: Path, pods: list[str]) -> dict[str, str]:

@@ -49,9 +49,6 @@ class Volumes:
         """The Pod is gone: so are its emptyDirs."""
         for folder in (self._pod_folder(pod), self._memory_folder(pod)):
             shutil.rmtree(folder, ignore_errors=True)
-        memory = self._memory_folder(pod).parent
-        if memory.is_dir() and not any(memory.iterdir()):
-            memory.rmdir()
 
     def working_folder(self, pod: Pod) -> Path:
         """Where the Pod's programs start."""
@@ -74,14 +71,23 @@ class Volumes:
         return self._root / "plane" / "pods" / pod.name
 
     def _memory_folder(self, pod: Pod) -> Path:
-        digest = hashlib.sha256(str(self._root.resolve()).encode()).hexdigest()[:16]
-        return Path("/dev/shm") / f"presage-{os.getuid()}-{digest}" / pod.name  # noqa: S108
+        return _memory_of(self._root) / pod.name
 
     def _find(self, kind: str, namespace: str, name: str) -> Manifest:
         found = self._objects.get((kind, namespace, name))
         if found is None:
             raise PlaneError(f"a Pod in namespace {namespace} uses {kind} {name!r}, which no manifest holds. Add it to an application of the overlay.")
         return found
+
+
+def free_memory(root: Path) -> None:
+    """Give back what the memory-backed volumes of a stopped plane hold, also those that a killed supervisor left."""
+    shutil.rmtree(_memory_of(root), ignore_errors=True)
+
+
+def _memory_of(root: Path) -> Path:
+    digest = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+    return Path("/dev/shm") / f"presage-{os.getuid()}-{digest}"  # noqa: S108
 
 
 def _annotation(manifest: Manifest, name: str) -> str:

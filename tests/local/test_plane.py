@@ -219,6 +219,18 @@ def test_readiness_comes_and_goes_without_a_restart(state, tmp_path):
     assert status(state).process("web").restarts == 0
 
 
+def test_startup_and_tcp_probes_are_asked_too(state, tmp_path):
+    late = web("import time", "time.sleep(1.5)", startupProbe={"tcpSocket": {"port": 8080}, "periodSeconds": 1, "failureThreshold": 30},
+               readinessProbe={"tcpSocket": {"port": "http"}}, livenessProbe=ALIVE | {"failureThreshold": 1})  # fmt: skip
+    assert up(state=state, manifests=manifests(tmp_path, deployment(containers=[late]))).process("web").restarts == 0
+
+
+def test_a_container_that_never_answers_its_startup_probe_is_ended(state, tmp_path):
+    deaf = container(startupProbe={"tcpSocket": {"port": 9}, "periodSeconds": 1, "failureThreshold": 1})
+    with pytest.raises(PlaneError, match="web does not come up: did not start: Connect"):
+        up(state=state, manifests=manifests(tmp_path, deployment(containers=[deaf])))
+
+
 def test_a_container_over_its_memory_limit_is_ended(state, tmp_path):
     greedy = web(
         "import threading, os", "def grow():", "    while not os.path.exists('/flag/grow'): threading.Event().wait(0.05)",
@@ -258,6 +270,7 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_up_starts_clean(state
     os.kill(record_of(state).supervisor, signal.SIGKILL)
     eventually(lambda: not list(marked(state.root)))
     assert not status(state).running
+    assert record_of(state) is not None  # stale: nobody could remove it
     assert get(up(state=state, manifests=folder))
 
 
