@@ -5,6 +5,7 @@
     save_svg(state, path)        # the same table as a picture
 """
 
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -83,7 +84,8 @@ def save_svg(state: State, path: Path, rows: int = 12) -> None:
     """The table as a picture, the first `rows` servers of it."""
     picture = Console(record=True, width=_PICTURE_WIDTH, file=StringIO(), force_terminal=True, color_system="truecolor")
     picture.print(_view(status(state), _ask(state), None, rows))
-    write_bytes(path, picture.export_svg(title="presage watch").encode())
+    # The picture stands alone: whatever monospaced font the reader has, none from elsewhere.
+    write_bytes(path, re.sub(r"@font-face \{.*?\}\s*", "", picture.export_svg(title="presage watch"), flags=re.DOTALL).encode())
     path.chmod(0o644)
 
 
@@ -103,7 +105,7 @@ def _view(plane: Status, predictions: Sequence[Prediction], trend: Trend | None,
 
 def _title(plane: Status, predictions: Sequence[Prediction]) -> Text:
     counts = {tier: sum(prediction.tier == tier for prediction in predictions) for tier in ("page", "act", "watch")}
-    title = Text(f"{len(predictions)} servers", style="bold")
+    title = Text(f"{len(predictions)} server{'' if len(predictions) == 1 else 's'}", style="bold")
     for tier, count in counts.items():
         title.append(f"  {tier} {count}", style=TIER_STYLES[tier] if count else "dim")
     times = [prediction.time for prediction in predictions if prediction.time is not None]
@@ -121,12 +123,13 @@ def _table(predictions: Sequence[Prediction], trend: Trend | None) -> Table:
         *([("TREND", lambda one: Text(trend.curve(one.server or ""), style=TIER_STYLES.get(one.tier, "dim")))] if trend else []),
         ("INTERVAL", lambda one: Text(f"{one.interval[0]:.3f}–{one.interval[1]:.3f}")),
         ("TIER", lambda one: Text(_tier(one), style=TIER_STYLES.get(one.tier, "dim"))),
-        ("TOP REASONS", lambda one: Text(", ".join(_reason(reason) for reason in one.reasons[:3]) or "–")),
+        ("TOP REASONS", lambda one: Text(", ".join(_reason(reason) for reason in one.reasons[:3]) or "–", no_wrap=True, overflow="ellipsis")),
         ("MODEL", lambda one: Text(f"{one.model.name}:{one.model.version}" + ("" if one.rung == "primary" else f" ({one.rung})"))),
         ("FRESH", lambda one: Text(_fresh(one))),
     ]
     for heading, _ in columns:
-        table.add_column(heading, justify="right" if heading in ("RISK", "FRESH") else "left", no_wrap=True, overflow="ellipsis")
+        # Where it is narrow the reasons give way, and nothing else.
+        table.add_column(heading, justify="right" if heading in ("RISK", "FRESH") else "left", no_wrap=heading != "TOP REASONS")
     for prediction in predictions:
         table.add_row(*(cell(prediction) for _, cell in columns))
     return table
