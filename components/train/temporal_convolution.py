@@ -21,7 +21,7 @@ from components.train.fitted import F32, Fitted
 from presage.features.declaration import BoundView
 
 STEPS = 48
-CHANNELS, DILATIONS, DROPOUT = 32, (1, 2, 4, 8, 16), 0.2
+CHANNELS, DILATIONS, DROPOUT, LEVEL_NOISE = 16, (1, 2, 4, 8, 16), 0.2, 1.0
 BATCH, RATE, DECAY = 256, 2e-3, 1e-2
 EPOCHS, PATIENCE, EPOCH_ROWS = 12, 3, 20_000
 STARTS = 0.1  # share of a batch shown as the start of a server
@@ -147,7 +147,10 @@ def _network(mean: F32, scale: F32) -> Any:
             seen = 1.0 - missing.float()
             z = torch.where(missing, torch.zeros_like(x), torch.clamp((x - self.mean) / self.scale, -CLIP, CLIP))
             own = z.sum(dim=1, keepdim=True) / torch.clamp(seen.sum(dim=1, keepdim=True), min=1.0)
-            hidden = torch.cat([z, (z - own) * seen, seen], dim=2).transpose(1, 2)
+            level = z
+            if self.training:  # a server is not to be known by its level: that would be learnt by heart
+                level = z + LEVEL_NOISE * torch.randn(z.shape[0], 1, z.shape[2]) * seen
+            hidden = torch.cat([level, (z - own) * seen, seen], dim=2).transpose(1, 2)
             for place, (convolution, dilation) in enumerate(zip(self.convolutions, DILATIONS, strict=True)):
                 new = torch.relu(convolution(nn.functional.pad(hidden, (2 * dilation, 0))))
                 hidden = new if place == 0 else hidden + self.drop(new)
