@@ -1,4 +1,4 @@
-"""What several rooms' tests share: one small real release, built once a test run however many processes run it."""
+"""What several rooms' tests share: a small real release and a small real run, each made once however many processes run the tests."""
 
 import fcntl
 
@@ -16,3 +16,20 @@ def serving_site(tmp_path_factory, worker_id):
     with (root / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         return open_site(root) if (root / "rows.npy").exists() else build_site(root)
+
+
+@pytest.fixture(scope="session")
+def trained_state(tmp_path_factory, worker_id):
+    """A State with one finished run of the whole pipeline over a small simulated fleet (builders.runs); read it, never write to it."""
+    from builders.runs import train_small
+
+    from presage.state import State
+
+    base = tmp_path_factory.getbasetemp()
+    root = (base if worker_id == "master" else base.parent) / "trained-state"
+    root.mkdir(mode=0o700, exist_ok=True)
+    with (root.parent / "trained-state.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not list(root.glob("runs/*/result.json")):
+            train_small(root)
+    return State.open(root)
