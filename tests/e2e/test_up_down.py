@@ -1,11 +1,16 @@
 """The main job from end to end, as a person types it: up, watch, status, predict, down."""
 
+import fcntl
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
+import termios
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import jsonschema_rs
@@ -74,9 +79,47 @@ def test_up_trains_serves_and_shows_every_server_and_down_leaves_nothing(presage
     assert not psutil.pid_exists(record.supervisor)
     assert list(marked(presage.state.root)) == []
 
-    # The second time nothing is trained: serving within 20 s.
+    # The second time nothing is trained: serving within 20 s. In a terminal the table lives until Ctrl-C, which stops everything.
     began = time.monotonic()
-    again = presage("up", "--detach", "--source", FLEET)
-    assert time.monotonic() - began < 20
-    assert "training on" not in again.stderr
-    assert len(presage.json("predict")) == 6
+    with terminal(presage, "up", "--source", FLEET) as (screen, child):
+        shown = read_until(screen, "Ctrl-C stops everything")
+        assert time.monotonic() - began < 20
+        assert "training on" not in shown
+        assert len(presage.json("predict")) == 6
+        os.write(screen, b"\x03")
+        assert "nothing is left running" in read_until(screen, "nothing is left running")
+        assert child.wait(60) == 0
+    assert list(marked(presage.state.root)) == []
+
+
+@contextmanager
+def terminal(presage, *words):
+    """The command in a terminal of its own: the screen's descriptor, and the process."""
+    screen, inside = pty.openpty()
+    termios.tcsetwinsize(inside, (40, 160))
+    command = [sys.executable, "-m", "presage.cli", "--state", str(presage.state.root), *words]
+    child = subprocess.Popen(
+        command, stdin=inside, stdout=inside, stderr=inside, start_new_session=True, preexec_fn=lambda: own_terminal(inside),  # noqa: PLW1509
+    )
+    os.close(inside)
+    try:
+        yield screen, child
+    finally:
+        child.kill()
+        child.wait()
+        os.close(screen)
+
+
+def own_terminal(descriptor):
+    """So that Ctrl-C on the screen reaches the command as SIGINT."""
+    fcntl.ioctl(descriptor, termios.TIOCSCTTY, 0)
+
+
+def read_until(screen, text, seconds=60.0):
+    """What the screen showed, up to and with `text`."""
+    shown, until = "", time.monotonic() + seconds
+    while text not in shown:
+        assert time.monotonic() < until, shown[-2000:]
+        if select.select([screen], [], [], 0.2)[0]:
+            shown += os.read(screen, 65536).decode(errors="replace")
+    return shown
