@@ -46,7 +46,7 @@ def local_uri(name: str) -> str:
 def _released(result: dict[str, object], source: str) -> Reference | None:
     """The release that a run's result names, if the run read the fleet of `source`."""
     model, read = result.get("model"), result.get("source")
-    if not isinstance(model, dict) or not isinstance(read, str) or _fleet(read) != _fleet(source):
+    if not isinstance(model, dict) or not isinstance(read, str) or (read != source and _fleet(read) != _fleet(source)):
         return None
     try:
         return parse_reference(str(model.get("uri")))
@@ -54,12 +54,13 @@ def _released(result: dict[str, object], source: str) -> Reference | None:
         return None
 
 
-def _fleet(source: str) -> tuple[str, str, frozenset[tuple[str, str]]]:
+def _fleet(source: str) -> object:
     """Which servers and metrics a source tells of. How long a history of them was read, and how eventful, makes no other fleet."""
-    from presage.telemetry.sources import parse_spec
+    from presage.telemetry.simulator.source import SimulatedSource
+    from presage.telemetry.sources import parse_source
 
-    _, spec = parse_spec(source)
-    return spec.scheme, spec.target, frozenset((name, value) for name, value in spec.options.items() if name not in ("days", "incidents"))
+    parsed = parse_source(source)
+    return (parsed.servers, parsed.seed, parsed.metrics) if isinstance(parsed, SimulatedSource) else source
 
 
 def _storage_uri(manifest: Manifest) -> str:

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,14 +17,14 @@ from pathlib import Path
 import jsonschema_rs
 import psutil
 import pytest
+from builders.runs import SOURCE
 
 from presage.local.children import marked
 from presage.local.record import read_record
 from presage.state import State
 
+SERVERS = 6
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
-# The smallest fleet whose history still holds an incident for each part of the split.
-FLEET = "simulated:servers=6,days=6,incidents=4"
 
 
 class Presage:
@@ -43,7 +44,8 @@ class Presage:
 
 
 @pytest.fixture
-def presage(tmp_path):
+def presage(tmp_path, trained_state):
+    shutil.copytree(trained_state.root, tmp_path / "state")
     made = Presage(tmp_path / "state")
     yield made
     made("down")
@@ -53,13 +55,14 @@ def holds_to_schema(document: object, name: str) -> None:
     jsonschema_rs.validator_for(json.loads((SCHEMAS / f"{name}.json").read_text())).validate(document)
 
 
-def test_up_trains_serves_and_shows_every_server_and_down_leaves_nothing(presage):
-    first = presage("up", "--detach", "--source", FLEET)
+def test_up_serves_what_was_trained_and_shows_every_server_and_down_leaves_nothing(presage):
+    first = presage("up", "--detach", "--source", SOURCE)
     servers = presage("predict", "--list-servers").stdout.split()
-    assert len(servers) == 6
+    assert len(servers) == SERVERS
+    assert "training on" not in first.stderr
     assert all(server in first.stdout for server in servers)
     assert "presage://incident:local is presage://incident:1@sha256:" in first.stderr
-    assert f"--source={FLEET} (the manifest says --source=simulated)" in first.stderr
+    assert f"--source={SOURCE} (the manifest says --source=simulated)" in first.stderr
 
     status = presage.json("status")
     holds_to_schema(status, "status")
@@ -73,19 +76,18 @@ def test_up_trains_serves_and_shows_every_server_and_down_leaves_nothing(presage
     until = time.monotonic() + 60
     while not any(process["restarts"] == 1 and process["ready"] for process in presage.json("status")["processes"]):
         assert time.monotonic() < until
-    assert len(presage.json("predict")) == 6
+    assert len(presage.json("predict")) == SERVERS
 
     assert "nothing is left running" in presage("down").stdout
     assert not psutil.pid_exists(record.supervisor)
     assert list(marked(presage.state.root)) == []
 
-    # The second time nothing is trained: serving within 20 s. In a terminal the table lives until Ctrl-C, which stops everything.
+    # A trained model is serving within 20 s. In a terminal the table lives until Ctrl-C, which stops everything.
     began = time.monotonic()
-    with terminal(presage, "up", "--source", FLEET) as (screen, child):
-        shown = read_until(screen, "Ctrl-C stops everything")
+    with terminal(presage, "up", "--source", SOURCE) as (screen, child):
+        read_until(screen, "Ctrl-C stops everything")
         assert time.monotonic() - began < 20
-        assert "training on" not in shown
-        assert len(presage.json("predict")) == 6
+        assert len(presage.json("predict")) == SERVERS
         os.write(screen, b"\x03")
         assert "nothing is left running" in read_until(screen, "nothing is left running")
         assert child.wait(60) == 0
