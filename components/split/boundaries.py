@@ -67,13 +67,10 @@ def place_boundaries(labels: pl.DataFrame, tick: timedelta, room: Room) -> Bound
     end = last + room.before + tick  # labels end a horizon before the labelled time does
     start = first if first - begin >= UNLABELLED_ENOUGH else _on_tick(first + (end - first) / 3, tick)
     test = _on_tick(start + (end - start) * 2 / 3, tick)
-    spans = (
-        labels.filter((pl.col("label") == 1) & (pl.col("time") >= start)).group_by("cluster")
-        .agg(first=pl.col("time").min(), last=pl.col("time").max()).sort("first")
-    )
+    spans = cluster_spans(labels, start)
     if not spans.filter((pl.col("first") >= test) & (pl.col("first") < end)).height:
         raise InputError(_too_few(spans.filter(pl.col("first") < test).height, spans.height, "test", test, end))
-    select, calibrate = _place_choice(spans, start, test, room)
+    select, calibrate = place_choice(spans, start, test, room)
     return Boundaries(begin, start, select, calibrate, test, max(end, _after_last(labels, tick)))
 
 
@@ -88,7 +85,13 @@ def _after_last(labels: pl.DataFrame, tick: timedelta) -> datetime:
     return last + tick
 
 
-def _place_choice(spans: pl.DataFrame, start: datetime, test: datetime, room: Room) -> tuple[datetime, datetime]:
+def cluster_spans(labels: pl.DataFrame, start: datetime) -> pl.DataFrame:
+    """cluster, first, last: the times of each cluster's first and last positive row from `start` on, by first."""
+    positive = labels.filter((pl.col("label") == 1) & (pl.col("time") >= start))
+    return positive.group_by("cluster").agg(first=pl.col("time").min(), last=pl.col("time").max()).sort("first")
+
+
+def place_choice(spans: pl.DataFrame, start: datetime, test: datetime, room: Room) -> tuple[datetime, datetime]:
     """(select, calibrate), nearest to their shares of the time among the placements that hold clusters enough."""
     hours = int((test - start) / timedelta(hours=1))
     seconds = np.arange(1, hours, dtype=np.float64) * 3600.0
