@@ -95,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.state is not None:
+        os.environ["PRESAGE_STATE"] = str(options.state.absolute())  # where a fault of ours is logged, too
     if options.threads < 1:
         raise UsageError(f"--threads {options.threads} is no number of threads. Give 1 or more.")
     request = Request(

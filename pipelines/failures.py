@@ -11,18 +11,19 @@ _LAST_WORDS = re.compile(r"^\s*(?P<kind>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$"
 _DISK_FULL = ("[Errno 28]", "[Errno 122]", "No space left on device", "os error 28")
 
 
-def failure_of(step: str, log: Path) -> RunFailed:
-    """The sentence of the step's PresageError; else what its process said last, and where the whole of it is."""
+def failure_of(what: str, log: Path) -> RunFailed:
+    """what: `Step train`, or the pipeline where no step failed. The sentence of the PresageError that ended it; else what its
+    process said last, and where the whole of it is."""
     kind, message = _last_words(log.read_text(errors="replace").splitlines() if log.exists() else [])
     if any(sign in message for sign in _DISK_FULL):
-        return RunFailed(f"Step {step}: no space left on the device that holds {log.parent}. Free some space and run again: finished steps are kept.")
+        return RunFailed(f"{what}: no space left on the device that holds {log.parent}. Free some space and run again: finished steps are kept.")
     if kind and _is_ours(kind):
-        return RunFailed(f"Step {step}: {message}")
+        return RunFailed(f"{what}: {message}")
     if kind in {"MemoryError", "numpy._core._exceptions._ArrayMemoryError"}:
-        return RunFailed(f"Step {step}: not enough memory ({message or 'MemoryError'}). Give less telemetry at once, or a machine with more memory.")
+        return RunFailed(f"{what}: not enough memory ({message or 'MemoryError'}). Give less telemetry at once, or a machine with more memory.")
     if kind:
-        return RunFailed(f"Step {step} ended with a fault in presage itself ({kind}: {message}). The whole trace is in {log}; please report it with that.")
-    return RunFailed(f"Step {step} was ended from outside before it could say why (often: too little memory). {log} holds what it wrote; run again to go on.")
+        return RunFailed(f"{what} ended with a fault in presage itself ({kind}: {message}). The whole trace is in {log}; please report it with that.")
+    return RunFailed(f"{what} was ended from outside before it could say why (often: too little memory). {log} holds what it wrote; run again to go on.")
 
 
 def _last_words(lines: list[str]) -> tuple[str, str]:

@@ -25,7 +25,7 @@ from pipelines.memory import PeakMemory
 from pipelines.progress import Progress
 from pipelines.request import Request, pipeline_arguments
 from pipelines.result import result_document
-from presage.errors import RunFailed
+from presage.errors import StateError
 from presage.files import write_bytes, write_json
 from presage.reports import report
 from presage.state import State
@@ -61,7 +61,8 @@ class LocalRun:
         try:
             outputs, peak = self._work(arguments)
         except BaseException as error:
-            self._note("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", reason=getattr(error, "message", ""))
+            with suppress(StateError):  # a full disk must not hide why the run failed
+                self._note("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", reason=getattr(error, "message", ""))
             raise
         artifacts = {name: self._relative(place) for name, place in outputs.items()}
         result = result_document(self.folder, artifacts, {
@@ -104,9 +105,7 @@ class LocalRun:
             self.progress.close()
             shutil.rmtree(scratch, ignore_errors=True)
         if outputs is None:
-            failed = next((step["name"] for step in self.progress.steps if not step["succeeded"]), None)
-            if failed is None:
-                raise RunFailed(f"The pipeline {self.request.pipeline} could not go on; {self.folder / 'pipeline.log'} says why. Please report it with that.")
+            failed = next((f"Step {step['name']}" for step in self.progress.steps if not step["succeeded"]), f"The pipeline {self.request.pipeline}")
             raise failure_of(failed, self.folder / "pipeline.log")
         return outputs, peak
 

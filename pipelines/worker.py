@@ -20,6 +20,7 @@ from pipelines.events import EventFilter
 
 def main() -> int:
     """0 where every step succeeded, else 1; what failed is in the events and in the log."""
+    os.umask(0o077)
     request = json.loads(sys.stdin.readline())
     events = os.fdopen(os.dup(1), "w", buffering=1)
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -60,7 +60,7 @@ def test_steps_that_run_side_by_side_each_get_their_line(tmp_path: Path):
 def test_a_failed_step_says_its_own_sentence(tmp_path, last, sentence):
     log = tmp_path / "pipeline.log"
     log.write_text(TRACE.format(executing="Executing task 'train'", last=last))
-    failure = failure_of("train", log)
+    failure = failure_of("Step train", log)
     assert failure.exit_code == 1
     assert re.search(sentence, failure.message)
 
@@ -68,4 +68,4 @@ def test_a_failed_step_says_its_own_sentence(tmp_path, last, sentence):
 def test_a_step_that_was_killed_says_so(tmp_path):
     log = tmp_path / "pipeline.log"
     log.write_text("Executing task 'train'\n")
-    assert "ended from outside" in failure_of("train", log).message
+    assert "ended from outside" in failure_of("Step train", log).message
