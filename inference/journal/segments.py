@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -26,22 +27,28 @@ FRAME = struct.Struct("<IIIQ")
 _HEAD = struct.Struct("<I")
 _decode_head = msgspec.msgpack.Decoder(Writer).decode
 _decode_records = msgspec.msgpack.Decoder(list[Record]).decode
+_decode_rows = msgspec.msgpack.Decoder(list[list[Any]]).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
-@dataclass(frozen=True)
-class Frame:
-    """One write: `ordinal` of its first record, byte `offset` where it begins and `end` where the next one does."""
+class Frame(NamedTuple):
+    """One write: `ordinal` of its first record, byte `offset` where it begins and `end` where the next one does;
+    `length` of its records."""
 
     offset: int
     end: int
     ordinal: int
-    count: int
+    length: int
     payload: bytes
 
     @property
     def records(self) -> list[Record]:
         return _decode_records(self.payload)
+
+    @property
+    def rows(self) -> list[list[Any]]:
+        """The same records as plain lists, fields in `Record`'s order: a third of the cost where they become columns."""
+        return _decode_rows(self.payload)
 
 
 @dataclass(frozen=True)
@@ -89,9 +96,10 @@ def read_segment(path: Path, offset: int = 0) -> tuple[Writer | None, Iterator[F
 
 
 def _frames(content: bytes, offset: int) -> Iterator[Frame]:
-    while offset + FRAME.size <= len(content):
-        length, checksum, count, ordinal = FRAME.unpack_from(content, offset)
-        begin = offset + FRAME.size
+    unpack, size, whole = FRAME.unpack_from, FRAME.size, len(content)
+    while offset + size <= whole:
+        length, checksum, count, ordinal = unpack(content, offset)
+        begin = offset + size
         payload = content[begin : begin + length]
         if len(payload) < length or zlib.crc32(payload) != checksum:
             return
@@ -116,5 +124,5 @@ def next_ordinal(folder: Path) -> int:
     for _, path in reversed(segments(folder)):  # the last one may hold no frame yet
         last = deque(read_segment(path)[1], maxlen=1)
         if last:
-            return last[0].ordinal + last[0].count
+            return last[0].ordinal + last[0].length
     return read_position(folder).records

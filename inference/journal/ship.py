@@ -5,7 +5,7 @@ records began, and a file is whole or absent, so shipping the same place twice r
 A position is written after its files; a segment is removed when it is shipped and no longer written.
 
 It is a process of its own because the server's must not stop for it: building a table of some ten thousand records holds
-the interpreter for tens of milliseconds, and polars costs some 80 MB that the request path has no use for. The server keeps
+the interpreter for tens of milliseconds, and pyarrow costs some 60 MB that the request path has no use for. The server keeps
 its standard input open; when that closes (the server ends, or dies) it ships what is left and ends.
 """
 
@@ -16,7 +16,7 @@ import select
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +26,7 @@ from inference.journal.segments import Frame, Position, journal_id, read_positio
 from presage.errors import InputError, PresageError
 from presage.files import written_aside
 
+_TIME = Record.__struct_fields__.index("time")
 CHUNK_RECORDS = 50_000
 """Most records in one round of files: bounds this process's memory."""
 
@@ -47,10 +48,10 @@ def _ship_once(journal: Path, log: Path) -> int:
         chunk = list(_first(frames))
         if writer is not None and chunk:
             _check_follows(path, position.records, chunk[0])
-            records = [record for frame in chunk for record in frame.records]
-            _write_files(log, path.name.removesuffix(".journal") + f"-{chunk[0].offset:010d}", writer, records)
-            write_position(journal, Position(number, chunk[-1].end, position.records + len(records)))
-            return len(records)
+            rows = [row for frame in chunk for row in frame.rows]
+            _write_files(log, path.name.removesuffix(".journal") + f"-{chunk[0].offset:010d}", writer, rows)
+            write_position(journal, Position(number, chunk[-1].end, position.records + len(rows)))
+            return len(rows)
         if index + 1 < len(pending):  # a later segment exists, so nothing is added to this one
             _check_follows(pending[index + 1][1], position.records)
             write_position(journal, Position(pending[index + 1][0], 0, position.records))
@@ -70,40 +71,44 @@ def _first(frames: Iterator[Frame]) -> Iterator[Frame]:
     count = 0
     for frame in frames:
         yield frame
-        count += frame.count
+        count += frame.length
         if count >= CHUNK_RECORDS:
             return
 
 
-def _write_files(log: Path, name: str, writer: Writer, records: list[Record]) -> None:
-    days: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        days[datetime.fromtimestamp(record.time, UTC).date().isoformat()].append(record)
+def _write_files(log: Path, name: str, writer: Writer, rows: list[list[Any]]) -> None:
+    from pyarrow import parquet
+
+    days: dict[int, list[list[Any]]] = defaultdict(list)
+    for row in rows:
+        days[int(row[_TIME] // 86400)].append(row)
     for day, part in days.items():
-        with written_aside(log / f"day={day}" / f"region={writer.region}" / f"{name}.parquet") as aside:
-            table(writer, part).write_parquet(aside, compression="zstd")
+        date = datetime.fromtimestamp(day * 86400, UTC).date().isoformat()
+        with written_aside(log / f"day={date}" / f"region={writer.region}" / f"{name}.parquet") as aside:
+            parquet.write_table(table(writer, part), aside, compression="zstd")
 
 
-def table(writer: Writer, records: list[Record]) -> Any:
-    """The prediction log's columns (polars.DataFrame), one row a record."""
-    import polars as pl
+def table(writer: Writer, rows: list[list[Any]]) -> Any:
+    """The prediction log's columns (pyarrow.Table), one row a record; times in UTC, microseconds.
 
-    moment = pl.Datetime("us", "UTC")
-    columns: dict[str, tuple[list[object], Any]] = {
-        name: ([getattr(record, name) for record in records], dtype)
-        for name, dtype in (
-            ("prediction_id", pl.String), ("endpoint", pl.String), ("caller_id", pl.String), ("rung", pl.String), ("server", pl.String),
-            ("feature_version", pl.String), ("score", pl.Float64), ("risk", pl.Float64), ("low", pl.Float64), ("high", pl.Float64), ("tier", pl.String),
-            ("warming", pl.Boolean), ("clipped", pl.Int64),
-        )
+    rows: records as lists, fields in `Record`'s order.
+    """
+    import pyarrow as pa
+
+    text, number, moment = pa.string(), pa.float64(), pa.timestamp("us", "UTC")
+    reason = pa.struct([("feature", text), ("contribution", number)])
+    types = {
+        "prediction_id": text, "time": moment, "endpoint": text, "caller_id": text, "rung": text, "server": text,
+        "feature_version": text, "feature_time": moment, "score": number, "risk": number, "low": number, "high": number,
+        "tier": text, "warming": pa.bool_(), "clipped": pa.int64(), "reasons": pa.list_(reason),
     }  # fmt: skip
+    columns: dict[str, Sequence[Any]] = dict(zip(Record.__struct_fields__, zip(*rows, strict=True), strict=True))
     for name in ("time", "feature_time"):
-        seconds = [getattr(record, name) for record in records]
-        columns[name] = ([None if second is None else round(second * 1e6) for second in seconds], moment)
-    reasons = [[{"feature": feature, "contribution": contribution} for feature, contribution in record.reasons] for record in records]
-    columns["reasons"] = (list(reasons), pl.List(pl.Struct({"feature": pl.String, "contribution": pl.Float64})))
-    frame = pl.DataFrame([pl.Series(name, values, dtype=dtype) for name, (values, dtype) in columns.items()])
-    return frame.with_columns(model=pl.lit(writer.model), version=pl.lit(writer.version), release=pl.lit(writer.release))
+        columns[name] = [None if second is None else round(second * 1e6) for second in columns[name]]
+    columns["reasons"] = [[tuple(reason) for reason in reasons] for reasons in columns["reasons"]]
+    for name in ("model", "version", "release"):
+        types[name], columns[name] = text, [getattr(writer, name)] * len(rows)
+    return pa.table({name: pa.array(columns[name], kind) for name, kind in types.items()})
 
 
 def follow(journal: Path, log: Path, every: float, until: IO[bytes]) -> None:

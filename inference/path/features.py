@@ -30,6 +30,10 @@ def look_up_features(store: OnlineFeatures, contract: Contract, metrics: Serving
             return
         found, now = store.read(servers, wall())
         values, history, oldest = [], [], 0.0
+        times: list[float | None] = []
+        ages: list[float | None] = []
+        coverages: list[list[float] | None] = []
+        warming: list[str | None] = []
         for index, row in enumerate(found):
             if row is None:
                 metrics.features_missing.add(metrics.view)
@@ -42,15 +46,15 @@ def look_up_features(store: OnlineFeatures, contract: Contract, metrics: Serving
             coverage = [round(share, 4) for share in row.coverage.tolist()]
             values.append(row.values)
             history.append(row.history)
-            request.time.append(row.time)
+            times.append(row.time)
             age = max(0.0, now - row.time)
             oldest = max(oldest, age)
-            request.age.append(age)
-            request.coverage.append(coverage)
-            request.warming.append(None if min(coverage) >= enough else warming_text(row.coverage, view))
+            ages.append(age)
+            coverages.append(coverage)
+            warming.append(None if min(coverage) >= enough else warming_text(row.coverage, view))
         metrics.feature_age.set(oldest, metrics.view)
         request.row = values[0][None] if len(values) == 1 else np.stack(values)
-        request.history = history
+        request.history, request.time, request.age, request.coverage, request.warming = history, times, ages, coverages, warming
 
     return step
 

@@ -32,8 +32,10 @@ def guard_values(contract: Contract, metrics: ServingMetrics) -> Step:
                 raise _refusal(contract, x, missing)
             name = contract.inputs[int(np.argwhere(missing)[0, -1])].name
             raise RequestRefused(503, "features", f"{name} is missing in a looked-up row, and the model cannot do without it.")
-        if request.servers is None and np.isnan(x.flat[:: x[0].size]).any() and (empty := np.isnan(x).reshape(len(x), -1).all(axis=1)).any():
-            raise RequestRefused(400, "empty_row", f"Row {int(np.argmax(empty))} has no value at all. Give at least one.")
+        if request.servers is None and (len(x) > 1 or x.flat[0] != x.flat[0]):  # one row is the usual case, and NaN is not itself
+            empty = np.isnan(x).reshape(len(x), -1).all(axis=1)
+            if empty.any():
+                raise RequestRefused(400, "empty_row", f"Row {int(np.argmax(empty))} has no value at all. Give at least one.")
 
     return step
 

@@ -13,10 +13,9 @@ def add_interval(calibrations: Sequence[VennAbers]) -> Step:
         if request.score is None:
             return
         one = calibrations[request.member].one
-        for score in request.score:
-            risk, low, high = one(score)
-            request.risk.append(risk)
-            request.low.append(low)
-            request.high.append(high)
+        intervals = [one(score) for score in request.score]
+        request.risk = [interval[0] for interval in intervals]
+        request.low = [interval[1] for interval in intervals]
+        request.high = [interval[2] for interval in intervals]
 
     return step

@@ -44,6 +44,8 @@ class RuleRung:
 def call_ladder(models: Sequence[ModelRung], rules: Sequence[RuleRung], default: float, metrics: ServingMetrics) -> Step:
     """Fills score, member and rung; on the two lowest rungs risk, low and high too."""
 
+    number = {rung: index for index, rung in enumerate(RUNGS)}
+
     def step(request: PathRequest) -> None:
         assert request.x is not None
         for index, model in enumerate(models):
@@ -55,15 +57,16 @@ def call_ladder(models: Sequence[ModelRung], rules: Sequence[RuleRung], default:
             request.score = scores
             request.member = index
             request.rung = [model.role] * len(scores)
-            metrics.rung.set(RUNGS.index(model.role), metrics.model)
+            metrics.rung.set(number[model.role], metrics.model)
             return
         _last_resort(request, rules, default)
-        metrics.rung.set(max(RUNGS.index(rung) for rung in request.rung), metrics.model)
+        metrics.rung.set(max(number[rung] for rung in request.rung), metrics.model)
 
     return step
 
 
 def _last_resort(request: PathRequest, rules: Sequence[RuleRung], default: float) -> None:
+    request.rung, request.risk, request.low, request.high = [], [], [], []
     for index in range(request.rows):
         fired = [] if request.row is None else [rule.risk for rule in rules if rule.fires(request.row[index])]
         request.rung.append("rules" if fired else "default")

@@ -24,6 +24,7 @@ def add_reasons(explainers: Sequence[TreeExplainer | None], names: list[str], wh
             request.reasons = [[] for _ in range(request.rows)]
             return
         assert request.x is not None
+        request.reasons = []
         for row in request.x:
             contribution = explainer.contributions(row)
             largest = np.argsort(-np.abs(contribution), kind="stable")[:top].tolist()

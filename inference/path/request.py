@@ -29,9 +29,11 @@ class PathRequest:
     time, age    event time of each row (Unix seconds) and how old it is (s); None for given rows
     coverage     of each window, in the view's order; None for given rows
     warming      `15m of 6h` where a window is less than half covered, else None
-    score        what the model said, f32[n]; None on the lower rungs
+    score        what the model said, a row; None on the lower rungs
     rung         which rung of the ladder answered each row
     risk, low, high   calibrated risk and its interval, per row
+
+    What a step adds has no value before that step: reading it earlier is an error, not an empty list.
     """
 
     servers: list[str] | None = None
@@ -41,21 +43,21 @@ class PathRequest:
     caller_id: str = ""
 
     row: F32 | None = None
-    history: list[F32] = field(default_factory=list)
-    time: list[float | None] = field(default_factory=list)
-    age: list[float | None] = field(default_factory=list)
-    coverage: list[list[float] | None] = field(default_factory=list)
-    warming: list[str | None] = field(default_factory=list)
+    history: list[F32] = field(init=False)
+    time: list[float | None] = field(init=False)
+    age: list[float | None] = field(init=False)
+    coverage: list[list[float] | None] = field(init=False)
+    warming: list[str | None] = field(init=False)
     clipped: int = 0
 
     score: list[float] | None = None
     member: int = 0
-    rung: list[str] = field(default_factory=list)
-    risk: list[float] = field(default_factory=list)
-    low: list[float] = field(default_factory=list)
-    high: list[float] = field(default_factory=list)
-    tier: list[str] = field(default_factory=list)
-    reasons: list[list[Reason]] = field(default_factory=list)
+    rung: list[str] = field(init=False)
+    risk: list[float] = field(init=False)
+    low: list[float] = field(init=False)
+    high: list[float] = field(init=False)
+    tier: list[str] = field(init=False)
+    reasons: list[list[Reason]] = field(init=False)
     prediction_id: str = ""
     wall: float = 0.0
 

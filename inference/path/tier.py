@@ -13,7 +13,9 @@ def choose_tier(thresholds: Mapping[str, float]) -> Step:
     tiers = ["none", *(tier for _, tier in ordered)]
 
     def step(request: PathRequest) -> None:
-        for risk, warming, rung in zip(request.risk, request.warming, request.rung, strict=True):
-            request.tier.append("none" if warming is not None or rung == "default" else tiers[bisect_right(bounds, risk)])
+        request.tier = [
+            "none" if warming is not None or rung == "default" else tiers[bisect_right(bounds, risk)]
+            for risk, warming, rung in zip(request.risk, request.warming, request.rung, strict=True)
+        ]
 
     return step

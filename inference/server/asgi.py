@@ -1,6 +1,7 @@
 """The ASGI door: reads a body within its limits, hands it to the service, writes the answer."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from itertools import chain
 from typing import Any
 
 from inference.server.exchange import HttpRequest, HttpResponse, error_response
@@ -22,11 +23,12 @@ def asgi_app(service: Service, limits: DoorLimits) -> App:
             return
         metrics.inflight += 1
         try:
-            answer = _refused_head(scope["headers"], limits) or await _read_body(receive, limits.body)
+            named = dict(scope["headers"])
+            answer = _refused_head(scope["headers"], named, limits) or await _read_body(receive, limits.body)
             if answer is None:
                 return  # the caller hung up
             if isinstance(answer, bytes):
-                answer = handle(HttpRequest(scope["method"], scope["path"], dict(scope["headers"]), answer))
+                answer = handle(HttpRequest(scope["method"], scope["path"], named, answer))
             body = answer.body
             headers = [(b"content-type", answer.content_type), (b"content-length", b"%d" % len(body)), *answer.headers]
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -37,12 +39,11 @@ def asgi_app(service: Service, limits: DoorLimits) -> App:
     return app
 
 
-def _refused_head(headers: list[tuple[bytes, bytes]], limits: DoorLimits) -> HttpResponse | None:
-    size = 0
-    for name, value in headers:
-        size += len(name) + len(value)
-        if name == b"content-length" and (len(value) > 12 or int(value) > limits.body):
-            return _too_large(limits.body)
+def _refused_head(headers: list[tuple[bytes, bytes]], named: dict[bytes, bytes], limits: DoorLimits) -> HttpResponse | None:
+    announced = named.get(b"content-length", b"0")
+    if len(announced) > 12 or int(announced) > limits.body:
+        return _too_large(limits.body)
+    size = sum(map(len, chain.from_iterable(headers)))
     if size > limits.head or len(headers) > limits.headers:
         return _closing(431, f"The head has {len(headers)} headers and {size} bytes; {limits.headers} and {limits.head} are allowed. Send fewer.")
     return None

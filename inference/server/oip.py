@@ -62,6 +62,9 @@ class Wanted:
         self.names, self.binary, self.id = names, binary, id
 
 
+_PLAIN = Wanted(list(OUTPUTS[:3]), frozenset(), None)
+
+
 def read_infer(request: HttpRequest, always_explained: bool) -> tuple[PathRequest, Wanted]:
     """One request in either form. Raises RequestRefused(400) naming field, value and what is expected."""
     head, contents = _split(request)
@@ -137,6 +140,8 @@ def _texts(tensor: FloatTensor | BytesTensor, part: bytes | None) -> list[str]:
 def _wanted(body: InferBody, always_explained: bool) -> Wanted:
     binary_default = body.parameters is not UNSET and body.parameters.get("binary_data_output") is True
     if body.outputs is UNSET or not body.outputs:
+        if not (binary_default or always_explained) and body.id is UNSET:
+            return _PLAIN
         names = list(OUTPUTS if always_explained else OUTPUTS[:3])
         return Wanted(names, frozenset(names if binary_default else ()), None if body.id is UNSET else body.id)
     if len(body.outputs) > len(OUTPUTS):

@@ -86,8 +86,7 @@ def read_predict(body: bytes, release: ServedRelease, column: dict[str, int]) ->
         x = np.full((len(asked.rows), len(column)), np.nan, dtype=np.float32)
         for index, row in enumerate(asked.rows[:65536]):
             try:
-                with np.errstate(over="ignore"):
-                    x[index, [column[name] for name in row]] = [np.nan if value is None else value for value in row.values()]
+                x[index, [column[name] for name in row]] = [np.nan if value is None else value for value in row.values()]
             except KeyError as error:
                 name = str(error.args[0])
                 raise RequestRefused(400, "feature", f"rows[{index}] names {name[:80]!r}: no input of this model.{_nearest(name, column)}") from None

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import version
 
+import numpy as np
 import structlog
 import uvicorn
 
@@ -92,6 +93,7 @@ def build_service(release: ServedRelease, journal: Journal, online: OnlineFeatur
     """The path and its counters behind one `handle`; the batch door and the tests build theirs the same way."""
     import onnxruntime
 
+    np.seterr(over="ignore")  # a number beyond float32 becomes infinite and is refused by the guard; once a process, not once a request
     build = {
         "version": version("presage"), "python": platform.python_version(), "onnxruntime": onnxruntime.__version__,
         "model": served_name, "release": f"{release.name}:{release.version}", "digest": release.digest, "family": release.family,
@@ -104,8 +106,9 @@ def build_service(release: ServedRelease, journal: Journal, online: OnlineFeatur
 async def _run(flags: ServerFlags, release: ServedRelease, service: Service, journal: Journal, listener: socket.socket) -> int:
     limits = DoorLimits(body=flags.max_body_bytes, patience=flags.patience_seconds)
     server = _Server(uvicorn.Config(
-        asgi_app(service, limits), http=guarded_protocol(limits), loop="none", lifespan="off", interface="asgi3", access_log=False, log_config=None,
-        log_level="error", server_header=False, limit_concurrency=limits.connections, timeout_keep_alive=flags.timeout_keep_alive, timeout_graceful_shutdown=10,
+        asgi_app(service, limits), http=guarded_protocol(limits), interface="asgi3", loop="none", lifespan="off", proxy_headers=False, server_header=False,
+        access_log=False, log_config=None, log_level="error",
+        limit_concurrency=limits.connections, timeout_keep_alive=flags.timeout_keep_alive, timeout_graceful_shutdown=10,
     ))  # fmt: skip
     shipper = Shipper(journal.folder, flags.prediction_log, flags.ship_seconds)
     loop = asyncio.get_running_loop()

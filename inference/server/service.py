@@ -32,6 +32,7 @@ class Service:
         self.release, self.metrics, self.ready = release, metrics, False
         self._chain, self._online, self._name, self._program = chain, online, served_name, program
         self._column = {name: index for index, name in enumerate(release.input_names)}
+        self._version = release.version
         self._always = release.explanation == "always"
         self._infer_path = f"/v2/models/{served_name}/infer"
         self._gets = self._routes()
@@ -55,7 +56,7 @@ class Service:
         except Exception:
             _log.exception("a request failed inside", path=request.path[:200])
             response = error_response(500, "The server failed. Its log says why.")
-        self.metrics.requests.add(self._name, self.release.version, endpoint, str(response.status), rung)
+        self.metrics.requests.add(self._name, self._version, endpoint, str(response.status), rung)
         if endpoint != "other":
             self.metrics.seconds[endpoint].observe(perf_counter() - before)
         return response
@@ -63,7 +64,7 @@ class Service:
     def _infer(self, request: HttpRequest) -> tuple[HttpResponse, str]:
         self._check_post(request, binary=HEADER_LENGTH in request.headers)
         asked, wanted = read_infer(request, self._always)
-        return self._answered(asked, lambda: write_infer(asked, wanted, self._name, self.release.version))
+        return self._answered(asked, lambda: write_infer(asked, wanted, self._name, self._version))
 
     def _predict(self, request: HttpRequest) -> tuple[HttpResponse, str]:
         self._check_post(request, binary=False)
@@ -89,9 +90,9 @@ class Service:
         encoding = request.headers.get(b"content-encoding", b"identity")
         if encoding != b"identity":
             raise RequestRefused(415, "encoding", f"Content-Encoding is {_shown(encoding)}. Send the body as it is.")
-        content_type = request.headers.get(b"content-type")
+        content_type = request.headers.get(b"content-type", b"application/json")
         allowed = (b"application/json", b"application/octet-stream") if binary else (b"application/json",)
-        if content_type is not None and content_type.split(b";", 1)[0].strip().lower() not in allowed:
+        if content_type not in allowed and content_type.split(b";", 1)[0].strip().lower() not in allowed:
             raise RequestRefused(415, "content_type", f"Content-Type is {_shown(content_type)}. Send {allowed[-1].decode()}.")
 
     def _read(self, request: HttpRequest) -> HttpResponse:

