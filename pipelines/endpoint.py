@@ -16,7 +16,7 @@ from pipelines.catalogue import find_pipeline
 from pipelines.request import Request, new_run_id, pipeline_arguments
 from presage.errors import RunFailed, UsageError
 
-STATE_IN_CLUSTER = "/var/lib/presage"
+STATE_IN_CLUSTER = "/var/lib/presage"  # where pipelines mount the claim presage-state
 
 
 def submit(request: Request, endpoint: str) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def _create_run(endpoint: str, package: str, arguments: dict[str, Any], name: st
         warnings.simplefilter("ignore")
         try:
             client = kfp.Client(host=endpoint, existing_token=os.environ.get("PRESAGE_ENDPOINT_TOKEN"))
-            run = client.create_run_from_pipeline_package(package, arguments=arguments, run_name=name, experiment_name="presage", enable_caching=True)
+            run = client.create_run_from_pipeline_package(package, arguments=arguments, run_name=name, experiment_name="presage")
         except (urllib3.exceptions.HTTPError, OSError) as error:
             fact = f"Nothing answers as Kubeflow Pipelines at {endpoint} ({type(error).__name__})."
             raise RunFailed(f"{fact} Check the address, or run here without --endpoint.") from error

@@ -2,7 +2,7 @@
 
 from typing import List, NamedTuple  # noqa: UP035 - the spelling that KFP reads
 
-from kfp import dsl
+from kfp import dsl, kubernetes
 from kfp.dsl import Artifact, Dataset, Model
 
 from components.detect.component import detect
@@ -19,6 +19,9 @@ from components.validate.component import validate
 FAMILIES = ["temporal_convolution", "lightgbm", "random_forest", "logistic_regression"]
 """The longest first: two train at a time, and the short ones fill the end."""
 TRAINED_AT_ONCE = 2
+STATE_IN_CLUSTER = "/var/lib/presage"
+STATE_CLAIM = "presage-state"
+"""In a cluster releases outlive the Pod that makes them, and file sources are seen by the Pod that reads them."""
 
 
 class Kept(NamedTuple):
@@ -45,6 +48,7 @@ def incident_training(  # noqa: PLR0917 - KFP passes them by name
     """policy, view: YAML texts. state: the folder that holds releases and runs. created: the run's time, RFC 3339.
     code_digest, source_digest: make the cache see code and files."""
     read = ingest(source=source, source_digest=source_digest, on_bad_row=on_bad_row, code_digest=code_digest)
+    kubernetes.mount_pvc(read, pvc_name=STATE_CLAIM, mount_path=STATE_IN_CLUSTER)
     checked = validate(telemetry=read.outputs["telemetry"], code_digest=code_digest)
     validated = checked.outputs["validated"]
     features = featurize(validated=validated, view=view, code_digest=code_digest).outputs["features"]
@@ -64,6 +68,7 @@ def incident_training(  # noqa: PLR0917 - KFP passes them by name
         models=dsl.Collected(trained.outputs["model"]), validated=validated, features=features, labels=labels, folds=folds, detectors=detectors,
         evaluation=judged.outputs["evaluation"], policy=policy, state=state, run_id=run_id, created=created, seed=seed, code_digest=code_digest,
     ).after(moved)  # last: what is in the store has everything else behind it
+    kubernetes.mount_pvc(released, pvc_name=STATE_CLAIM, mount_path=STATE_IN_CLUSTER)
     released.set_caching_options(enable_caching=False)  # it writes into the state, which no cache sees
     return Kept(
         quarantine=read.outputs["quarantine"], validated=validated, quality=checked.outputs["quality"], features=features, labels=labels, folds=folds,

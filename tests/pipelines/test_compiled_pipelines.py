@@ -1,6 +1,7 @@
 """The committed IR is what the code compiles to, and runs nowhere on a floating image."""
 
 import re
+from typing import Any
 
 import pytest
 import yaml
@@ -10,13 +11,19 @@ from pipelines.compile import compiled_text
 from presage.errors import UsageError
 
 
+def committed() -> dict[str, Any]:
+    """The pipeline's specification; the second document is the cluster's part of it."""
+    specification, _ = yaml.safe_load_all(find_pipeline("incident-training").compiled.read_text())
+    return specification
+
+
 @pytest.mark.parametrize("listed", PIPELINES, ids=lambda listed: listed.name)
 def test_the_committed_pipeline_is_current(listed):
     assert listed.compiled.read_bytes() == compiled_text(listed), "run `python -m pipelines compile` and commit what it wrote"
 
 
 def test_every_step_has_a_pinned_image_and_installs_nothing():
-    compiled = yaml.safe_load(find_pipeline("incident-training").compiled.read_text())
+    compiled = committed()
     containers = [executor["container"] for executor in compiled["deploymentSpec"]["executors"].values()]
     assert len(containers) == 10
     assert {container["image"] for container in containers} == {"presage/training:0.1.0"}
@@ -24,13 +31,13 @@ def test_every_step_has_a_pinned_image_and_installs_nothing():
 
 
 def test_every_step_sees_the_digest_of_code_and_lock():
-    compiled = yaml.safe_load(find_pipeline("incident-training").compiled.read_text())
+    compiled = committed()
     steps = {name: body for name, body in compiled["components"].items() if "executorLabel" in body}
     assert all("code_digest" in body["inputDefinitions"]["parameters"] for body in steps.values())
 
 
 def test_packaging_is_never_answered_from_the_cache():
-    tasks = yaml.safe_load(find_pipeline("incident-training").compiled.read_text())["root"]["dag"]["tasks"]
+    tasks = committed()["root"]["dag"]["tasks"]
     assert not tasks["package"]["cachingOptions"].get("enableCache")
     assert all(task["cachingOptions"].get("enableCache") for name, task in tasks.items() if name in {"ingest", "featurize", "evaluate"})
 

@@ -26,8 +26,8 @@ def test_the_committed_pipeline_and_every_argument_arrive(monkeypatch):
     assert (submitted.status, submitted.run_id) == ("submitted", "7d3e0a52-0000-4000-8000-000000000002")
     assert submitted.url.startswith(endpoint.url)
     (body,) = endpoint.runs
-    compiled = yaml.safe_load(find_pipeline("incident-training").compiled.read_text())
-    assert body["pipeline_spec"]["pipelineInfo"] == compiled["pipelineInfo"]
+    compiled, platform = yaml.safe_load_all(find_pipeline("incident-training").compiled.read_text())
+    assert body["pipeline_spec"] == {"pipeline_spec": compiled, "platform_spec": platform}
     given = body["runtime_config"]["parameters"]
     required = {name for name, about in compiled["root"]["inputDefinitions"]["parameters"].items() if not about.get("isOptional")}
     assert required <= given.keys()
