@@ -4,8 +4,9 @@
 
     time split        as the pipeline does it: two thirds of labelled time to learn, choose and calibrate, the last third read once
     forward chain     four blocks of 2.5 days, each judged by models that saw nothing of it or of what came later
-    servers and time  three times, four servers are held out of everything (detectors, training, choice, calibration) and judged on
-                      the last third alone, where the others were not judged
+    servers and time  three times, the labels of four servers are held out (of training, choice and calibration) and those
+                      servers judged on the last third alone; detectors know their unlabelled weeks, as they would in service
+    new servers       the same, and the detectors never saw those servers either: they get the arrays of all the others
 
 Each protocol chooses its winner anew on its own `select` rows. Test rows of a protocol's parts are put together; intervals
 are 95 % bootstraps over incident clusters, the gain is paired. Exit code 1 where the time split misses its targets: average
@@ -63,18 +64,23 @@ def forward_chain(base: Run) -> list[Run]:
     return runs
 
 
-def servers_and_time(base: Run) -> list[Run]:
+def servers_and_time(base: Run, known: bool = True) -> list[Run]:
     rows = pl.read_parquet(base.folds / "folds.parquet")
     servers = sorted(rows["entity"].unique(), key=lambda name: (len(name), name))
     runs = []
     for group in range(GROUPS):
         held = pl.col("entity").is_in(servers[group::GROUPS])
         kept = held == (pl.col("part") == "test")  # held-out servers in test, the others elsewhere
-        runs.append(_with_folds(base, f"group {group + 1}", rows.with_columns(part=pl.when(kept).then("part").otherwise(pl.lit("purged")))))
+        table = rows.with_columns(part=pl.when(kept | (known & (pl.col("part") == "unsupervised"))).then("part").otherwise(pl.lit("purged")))
+        runs.append(_with_folds(base, f"{'known' if known else 'new'} group {group + 1}", table, refit=not known))
     return runs
 
 
-PROTOCOLS = {"time split": time_split, "forward chain": forward_chain, "servers and time": servers_and_time}
+def new_servers(base: Run) -> list[Run]:
+    return servers_and_time(base, known=False)
+
+
+PROTOCOLS = {"time split": time_split, "forward chain": forward_chain, "servers and time": servers_and_time, "new servers": new_servers}
 
 
 def _time(text: str) -> Any:
@@ -83,12 +89,12 @@ def _time(text: str) -> Any:
     return datetime.fromisoformat(text)
 
 
-def _with_folds(base: Run, name: str, rows: pl.DataFrame) -> Run:
+def _with_folds(base: Run, name: str, rows: pl.DataFrame, refit: bool = False) -> Run:
     run = Run(base.shared / name.replace(" ", "-"), base.shared)
     run.folds.mkdir(parents=True)
     rows.write_parquet(run.folds / "folds.parquet")
     write_json(run.folds / "folds.json", {})
-    if not name.startswith("group"):
+    if not refit:
         run.detectors.symlink_to(base.detectors)  # fitted on the same unlabelled rows
     return run
 

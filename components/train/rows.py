@@ -58,7 +58,8 @@ def load_rows(features: Path, labels: Path, folds: Path, detectors: Path, parts:
     x = np.empty((keys.height, len(names[0]) + len(names[1])), np.float32)
     place = 0
     for path, columns in ((features / "rows.parquet", names[0]), (detectors / "scores.parquet", names[1])):
-        table = pl.scan_parquet(path).select("entity", "time", *columns).collect()
+        # the unlabelled weeks, often most of the file, are not read at all
+        table = pl.scan_parquet(path).filter(pl.col("time") >= keys["time"].min()).select("entity", "time", *columns).collect()
         joined = keys.select("entity", "time").join(table, on=["entity", "time"], how="left", maintain_order="left")
         for column in columns:  # one column at a time: the matrix is held once
             x[:, place] = joined[column].cast(pl.Float32).fill_null(np.nan).to_numpy()
