@@ -2,6 +2,7 @@
 
 import httpx2
 import pytest
+
 from benchmarks.serving_process import ServerProcess
 
 
