@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,6 +60,14 @@ def test_a_named_server_is_answered_from_its_online_row(client, serving_site):
     assert prediction["features"]["version"] == serving_site.contract.feature_version
     assert prediction["features"]["age_seconds"] > 0 and prediction["features"]["coverage"] == [1, 1, 1]
     assert prediction["warming"] is None and prediction["rung"] == "primary" and prediction["reasons"] == []
+
+
+def test_answers_follow_the_committed_schema(client, serving_site):
+    import jsonschema_rs
+
+    schema = jsonschema_rs.validator_for(json.loads((Path(__file__).parents[2] / "docs/schemas/predict.json").read_text()))
+    for document in ({"servers": [NEWCOMER, serving_site.servers[0]], "explain": True}, {"rows": [{"system.cpu.utilization.mean_15m": 0.5}]}):
+        assert [error.message for error in schema.iter_errors(client.post("/predict", json=document).json()["predictions"])] == []
 
 
 def test_every_known_server_gets_the_risk_of_its_assembled_row(client, serving_site):
