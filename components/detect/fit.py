@@ -28,6 +28,7 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 RIDGE = 1e-3  # of the row count: penalises a standardised weight
 MIN_SCALE = 0.05  # least usual size of a residual, in standard deviations of its metric
+MIN_HOUR_SPREAD = 0.5  # least robust spread of an hour of the day, in standard deviations
 RANGE_SHARE = 0.15  # a metric's scale is at least this share of the fleet's range of it
 EXPLAINED = 0.8  # share of variance the principal directions hold
 MAX_COMPONENTS = 32
@@ -82,7 +83,6 @@ def _thinned(parts: list[tuple[F32, F64]]) -> list[tuple[F32, F64]]:
 
 def _fit_entity(parts: list[tuple[F32, F64]], center: F64, scale: F64, seed: int) -> dict[str, F32]:
     """Arrays fitted on the stretches `parts` together."""
-    metrics = len(center)
     parts = [(values, times) for values, times in parts if len(values) > REACH]
     standardised = [np.clip((values - center) / scale, -CLIP, CLIP).astype(np.float32)[None] for values, _ in parts]
     filled = [np.nan_to_num(z, nan=0.0) for z in standardised]
@@ -94,15 +94,11 @@ def _fit_entity(parts: list[tuple[F32, F64]], center: F64, scale: F64, seed: int
     arrays["cross_metric"] = _cross_metric(np.concatenate([z[0] for z in filled]))
     ticks = np.concatenate([z[0] for z in standardised])
     hours = np.concatenate([times for _, times in parts]) // 3600 % HOURS
-    floors = np.minimum(RANGE_FLOOR, 1.0) * np.ones(metrics)
-    arrays["hour_center"], arrays["hour_scale"] = _hours(ticks, hours.astype(np.intp), floors)
+    arrays["hour_center"], arrays["hour_scale"] = _hours(ticks, hours.astype(np.intp))
     half_hours = np.concatenate([windows(z, WINDOW)[0] for z in filled])
     arrays["components"] = _components(half_hours)
     arrays["centroids"] = _centroids(half_hours, seed)
     return _with_scales(arrays, standardised, [times for _, times in parts])
-
-
-RANGE_FLOOR = 0.5  # least robust spread of an hour of the day, in standard deviations
 
 
 def _ridge(inputs: F32, targets: F32) -> tuple[F32, F32]:
@@ -120,7 +116,7 @@ def _cross_metric(z: F32) -> F32:
     return np.asarray(precision / np.diag(precision), dtype=np.float32)
 
 
-def _hours(ticks: F32, hours: npt.NDArray[np.intp], floor: F64) -> tuple[F32, F32]:
+def _hours(ticks: F32, hours: npt.NDArray[np.intp]) -> tuple[F32, F32]:
     """Median and robust spread an hour of the day; an hour never seen takes the whole day's."""
     metrics = ticks.shape[1]
     centers, spreads = np.zeros((HOURS, metrics)), np.ones((HOURS, metrics))
@@ -133,13 +129,13 @@ def _hours(ticks: F32, hours: npt.NDArray[np.intp], floor: F64) -> tuple[F32, F3
             if len(values):
                 centers[hour, j] = np.median(values)
                 spreads[hour, j] = 1.4826 * np.median(np.abs(values - centers[hour, j]))
-    return centers.astype(np.float32), np.maximum(spreads, floor).astype(np.float32)
+    return centers.astype(np.float32), np.maximum(spreads, MIN_HOUR_SPREAD).astype(np.float32)
 
 
 def _components(half_hours: F32) -> F32:
     """Main directions, [window, MAX_COMPONENTS]; unused ones are zero."""
-    _, vectors_values = len(half_hours), np.linalg.eigh((half_hours.T @ half_hours).astype(np.float64) / len(half_hours))
-    values, vectors = vectors_values.eigenvalues[::-1], vectors_values.eigenvectors[:, ::-1]
+    found = np.linalg.eigh((half_hours.T @ half_hours).astype(np.float64) / len(half_hours))
+    values, vectors = found.eigenvalues[::-1], found.eigenvectors[:, ::-1]
     held = np.cumsum(values) / max(values.sum(), 1e-12)
     count = min(int(np.searchsorted(held, EXPLAINED)) + 1, MAX_COMPONENTS, len(values))
     result = np.zeros((len(values), min(MAX_COMPONENTS, len(values))), np.float32)
