@@ -23,11 +23,13 @@ from presage.cli.failures import explain
 from presage.errors import PresageError, UsageError
 
 ROOT = Path(__file__).parent.parent
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 done, 1 a finding or a refused input, 2 wrong usage, 130 interrupted."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in _ENDING:
+        signal.signal(number, _interrupt)
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--starter", type=int)  # a pipe that whoever started us reads: the sentence of a failure goes there
     known, rest = first.parse_known_args(arguments)
@@ -52,7 +54,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    for one in _ENDING:
+        signal.signal(one, _ending_already)  # a terminal and whoever started us may both ask: the run is ended once, in peace
     raise KeyboardInterrupt
+
+
+def _ending_already(number: int, frame: FrameType | None) -> None:
+    """A handler of our own: Python complains where a pending signal finds SIG_IGN."""
 
 
 def _end_with(starter: int) -> None:

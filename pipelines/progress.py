@@ -23,6 +23,7 @@ class Progress:
         self._live = self._stream.isatty()
         self._running: dict[int, tuple[str, float]] = {}
         self._ended: dict[int, dict[str, Any]] = {}
+        self._shown = ""  # the line of what runs now
         self.steps: list[dict[str, Any]] = []
 
     def take(self, event: dict[str, Any]) -> None:
@@ -61,12 +62,16 @@ class Progress:
         state = "cached" if step["cached"] else f"{step['seconds']:6.1f} s"
         words = [f"  {step['name']:<12}", f"{state:<9}", step["detail"] if step["succeeded"] else "failed"]
         self._write((_CLEAR if self._live else "") + " ".join(words).rstrip() + "\n")
+        self._shown = ""
 
     def _show_running(self) -> None:
         if self._live:
             now = time.time()
             running = ", ".join(f"{name} {now - began:.0f} s" for name, began in self._running.values())
-            self._write(_CLEAR + (f"  … {running}" if running else ""))
+            line = f"  … {running}" if running else ""
+            if line != self._shown:
+                self._write(_CLEAR + line)
+            self._shown = line
 
     def _write(self, text: str) -> None:
         self._stream.write(text)
