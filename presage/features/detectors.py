@@ -27,8 +27,9 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import load
 
+from presage.arrays import arrays_to_bytes
 from presage.durations import format_duration
 from presage.errors import ArtifactRefused, InputError
 from presage.files import write_bytes
@@ -131,8 +132,8 @@ class Detectors:
     def save(self, path: Path) -> None:
         """Write the safetensors form, whole or not at all; the same fit gives the same bytes."""
         about = msgspec.json.encode(_About(list(self.metrics), list(self.entities), round(self.tick.total_seconds()))).decode()
-        arrays = {name: np.ascontiguousarray(self.arrays[name], dtype=np.float32) for name in sorted(self.arrays)}
-        write_bytes(path, save(arrays, metadata={"format": _FORMAT, "about": about}))
+        arrays = {name: np.asarray(array, dtype=np.float32) for name, array in self.arrays.items()}
+        write_bytes(path, arrays_to_bytes(arrays, {"format": _FORMAT, "about": about}))
 
     @classmethod
     def load(cls, content: bytes) -> "Detectors":

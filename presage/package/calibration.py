@@ -20,6 +20,7 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
+from presage.arrays import arrays_to_bytes
 from presage.errors import ArtifactRefused, InputError
 from presage.files import write_bytes
 
@@ -84,7 +85,7 @@ class VennAbers:
 
     def to_bytes(self) -> bytes:
         """Safetensors of the three arrays; the same fit gives the same bytes."""
-        return bytes(safetensors.numpy.save({"thresholds": self.thresholds, "p0": self.p0, "p1": self.p1}))
+        return arrays_to_bytes({"thresholds": self.thresholds, "p0": self.p0, "p1": self.p1})
 
     def save(self, path: Path) -> None:
         write_bytes(path, self.to_bytes())

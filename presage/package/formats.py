@@ -7,8 +7,6 @@ They bound depth, counts and sizes, so that a parser behind them never meets a b
 import json
 from typing import Any
 
-from presage.files import canonical_json
-
 _BRACKETS = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
 JSON_DEPTH = 32
 SAFETENSORS_HEADER_LIMIT = 1 << 20
@@ -67,16 +65,6 @@ def check_safetensors(content: bytes) -> None:
         end = until
     if end != len(content) - 8 - length:
         raise ValueError(f"holds {len(content) - 8 - length - end} bytes after its arrays")
-
-
-def canonical_safetensors(content: bytes) -> bytes:
-    """The same arrays under a header in canonical JSON. The library writes metadata in an order of chance, so that equal
-    arrays would have unequal digests. Raises ValueError where `content` is no safetensors file."""
-    check_safetensors(content)
-    length = int.from_bytes(content[:8], "little")
-    header = canonical_json(json.loads(content[8 : 8 + length]))
-    header += b" " * (-len(header) % 8)  # arrays stay aligned
-    return len(header).to_bytes(8, "little") + header + content[8 + length :]
 
 
 def _offset(item: tuple[str, Any]) -> int:

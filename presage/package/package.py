@@ -16,7 +16,6 @@ from presage.errors import ArtifactRefused, InputError
 from presage.files import canonical_json, sha256_bytes, written_aside
 from presage.package.calibration import VennAbers
 from presage.package.contract import Contract
-from presage.package.formats import canonical_safetensors
 from presage.package.keys import SigningKey, Trust, TrustedKey
 from presage.package.layout import PACKAGE_FILES, check_format
 from presage.package.onnx_check import OnnxSummary, check_onnx
@@ -42,7 +41,7 @@ class PackageParts:
     detectors: bytes | None = None
 
     def files(self) -> dict[str, bytes]:
-        """Name → content of every file but the signature. Raises ValueError where trees or detectors are no safetensors."""
+        """Name → content of every file but the signature."""
         optional = {"trees.safetensors": self.trees, "detectors.safetensors": self.detectors}
         return {
             "model.onnx": self.onnx,
@@ -52,7 +51,7 @@ class PackageParts:
             "metrics.json": canonical_json(dict(self.metrics)),
             "lineage.json": canonical_json({**self.lineage, "model": self.model, "family": self.family}),
             "card.md": self.card.encode(),
-            **{name: canonical_safetensors(content) for name, content in optional.items() if content is not None},
+            **{name: content for name, content in optional.items() if content is not None},
         }
 
 

@@ -15,8 +15,9 @@ from typing import Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import load, save
+from safetensors.numpy import load
 
+from presage.arrays import arrays_to_bytes
 from presage.errors import ArtifactRefused
 from presage.files import write_bytes
 
@@ -79,10 +80,10 @@ class TreeArrays:
 
     def save(self, path: Path) -> None:
         """Write the safetensors form, whole or not at all."""
-        arrays = {name: np.ascontiguousarray(getattr(self, name), dtype=dtype) for name, dtype in _DTYPES.items()}
+        arrays = {name: np.asarray(getattr(self, name), dtype=dtype) for name, dtype in _DTYPES.items()}
         if self.impute is not None:
-            arrays["impute"] = np.ascontiguousarray(self.impute, dtype=np.float32)
-        write_bytes(path, save(arrays, metadata={"format": _FORMAT, "base": repr(float(self.base)), "link": self.link}))
+            arrays["impute"] = np.asarray(self.impute, dtype=np.float32)
+        write_bytes(path, arrays_to_bytes(arrays, {"format": _FORMAT, "base": repr(float(self.base)), "link": self.link}))
 
     @classmethod
     def load(cls, content: bytes) -> "TreeArrays":
