@@ -64,10 +64,7 @@ def build_package(parts: PackageParts, folder: Path, key: SigningKey) -> None:
         raise InputError(f"a package called {parts.model!r} cannot lie in {folder.name!r}. Name the folder as the model: lower-case words, joined by hyphens.")
     if missing := {"created", "run_id"} - parts.lineage.keys():
         raise InputError(f"lineage of {parts.model} lacks {', '.join(sorted(missing))}. Say which run made the model, and when.")
-    try:
-        files = parts.files()
-    except ValueError as error:
-        raise ArtifactRefused("format", f"trees or detectors of {parts.model}: the file {error}. Train the model again.") from None
+    files = parts.files()
     for name, content in files.items():
         check_format(f"packages/{'0' * 64}/{name}", content)
     check_complete(parts.model, parts.contract, files.keys())
