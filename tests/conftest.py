@@ -5,6 +5,15 @@ import fcntl
 import pytest
 
 
+def pytest_collection_modifyitems(items):
+    """Whoever needs the trained run goes to one worker and starts at once, so that the other never waits for it; the rest goes by file, so that
+    a module's fixtures are made once."""
+    items.sort(key=lambda item: "trained_state" not in item.fixturenames)
+    for item in items:
+        group = "trained_state" if "trained_state" in item.fixturenames else item.location[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def serving_site(tmp_path_factory, worker_id):
     """See benchmarks/serving_release.py: a release that the gate admitted, with detectors, and a filled online store."""
