@@ -10,7 +10,7 @@ Counters arrive as rates (a second), histograms as their 95th percentile, state 
 
 import re
 
-from presage.telemetry.schema import Metric
+from presage.telemetry.metric import Metric
 
 _HOUR = 60  # samples of a source that reports each minute
 

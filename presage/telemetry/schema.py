@@ -14,23 +14,9 @@ import msgspec
 import polars as pl
 
 from presage.files import read_json, write_json, written_aside
+from presage.telemetry.metric import Metric as Metric  # noqa: PLC0414  offered here too
 
 TIME = pl.Datetime("us", "UTC")
-
-
-@dataclass(frozen=True)
-class Metric:
-    """What a metric is and what is believable of it. `low`, `high`: physical bounds in `unit`; None = unbounded.
-    `max_rate`: largest believable change a second, in `unit`/s; None = unchecked. `stuck_after`: this many equal
-    samples in a row are a stuck sensor; None = may stand still (a configured size, a counter of nothing)."""
-
-    name: str
-    unit: str
-    low: float | None = None
-    high: float | None = None
-    max_rate: float | None = None
-    stuck_after: int | None = None
-    description: str = ""
 
 
 class Reading(msgspec.Struct, frozen=True, array_like=True, tag=False):
