@@ -60,16 +60,19 @@ class BoundView:
     @property
     def names(self) -> list[str]:
         """Feature names in row order: per metric its windows × aggregations, then its lags; calendar terms last."""
+        return [*(name for metric in self.metrics for name in self._names_of(metric)), *(f"calendar.{term}" for term in self.view.calendar)]
+
+    @property
+    def metric_of(self) -> dict[str, str]:
+        """Feature name → the metric it is computed from; calendar terms are of none."""
+        return {name: metric for metric in self.metrics for name in self._names_of(metric)}
+
+    def _names_of(self, metric: str) -> list[str]:
         view = self.view
-        names = [
-            name
-            for metric in self.metrics
-            for name in [
-                *(f"{metric}.{aggregation}_{format_duration(window)}" for window in view.windows for aggregation in view.aggregations),
-                *(f"{metric}.lag_{format_duration(lag)}" for lag in view.lags),
-            ]
+        return [
+            *(f"{metric}.{aggregation}_{format_duration(window)}" for window in view.windows for aggregation in view.aggregations),
+            *(f"{metric}.lag_{format_duration(lag)}" for lag in view.lags),
         ]
-        return names + [f"calendar.{term}" for term in view.calendar]
 
     def as_document(self) -> dict[str, object]:
         """The JSON form that packages carry; `BoundView.from_document` reads it back."""

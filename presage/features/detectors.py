@@ -49,6 +49,7 @@ LEVELS: F32 = np.linspace(0.0, -np.log(0.02), 64, dtype=np.float32)  # −log ta
 AGGREGATES = (("last", 1), ("mean", 3), ("mean", 12), ("max", 12), ("mean", SPAN), ("max", SPAN))
 _FORMAT = "presage.detectors/v1"
 _Cell = TypeVar("_Cell", bound=np.generic)
+Residual = tuple[F32, npt.NDArray[np.bool_]]
 _CHUNK = 128  # rows whose arrays are gathered at once
 
 
@@ -88,23 +89,20 @@ class Detectors:
 
         Raises InputError where shapes do not fit.
         """
-        if times is None:
-            raise InputError("detector features know the time of day. Give the rows' event times, Unix seconds.")
-        x = np.asarray(history)
-        if x.ndim != 3 or x.shape[1] < HISTORY or x.shape[2] != len(self.metrics):
-            raise InputError(f"detector features need a history [rows, ≥ {HISTORY} ticks, {len(self.metrics)} metrics]; this is {list(x.shape)}.")
-        ends = np.asarray(times, dtype=np.float64).reshape(-1)
-        if not len(x) == len(entities) == len(ends):
-            raise InputError(f"detector features got {len(x)} histories, {len(entities)} entities and {len(ends)} times. Give one of each a row.")
-        recent = x[:, -HISTORY:].astype(np.float32, copy=False)
-        ticks = ends[:, None] - np.arange(HISTORY - 1, -1, -1) * self.tick.total_seconds()
-        known = {entity: index for index, entity in enumerate(self.entities)}
-        which = np.array([known.get(entity, len(self.entities)) for entity in entities], dtype=np.intp)
-        rows = np.empty((len(x), len(self.names)), np.float32)
-        for start in range(0, len(x), _CHUNK):
+        recent, ticks, which = self._checked(history, entities, times)
+        rows = np.empty((len(recent), len(self.names)), np.float32)
+        for start in range(0, len(recent), _CHUNK):
             part = slice(start, start + _CHUNK)
             rows[part] = self._rows(recent[part], ticks[part], which[part])[:, -1]
         return rows
+
+    def deviations(self, history: npt.NDArray[np.floating], entities: Sequence[str], times: npt.ArrayLike | None = None) -> tuple[F32, F32]:
+        """What `features` are made of. Takes the same → surprise f32[n, SPAN, detectors] of each tick, NaN where too little was
+        seen, and share f32[n, SPAN, detectors, metrics]: how much of that tick's raw score is each metric's, ≥ 0 with sum 1, all
+        0 where nothing was seen or nothing deviates. Exact: a raw score is a mean over cells, and each cell is of one metric."""
+        z, hours, fitted = self._standardised(*self._checked(history, entities, times))
+        residuals = detector_residuals(z, hours, fitted)
+        return self._surprises(residuals, fitted), np.stack([_metric_share(*residual, len(self.metrics)) for residual in residuals], axis=2)
 
     def series(self, series: npt.NDArray[np.floating], times: npt.ArrayLike, entity: str) -> F32:
         """The batch form, equal row by row. series: f32[T, metrics] on the tick grid without holes (NaN = not seen); times:
@@ -121,13 +119,37 @@ class Detectors:
 
     def _rows(self, x: F32, times: npt.NDArray[np.float64], which: npt.NDArray[np.intp]) -> F32:
         """x f32[n, T, M], times f64[n, T], which int[n] → f32[n, T − HISTORY + 1, K]."""
-        fitted = {name: array[which] for name, array in self.arrays.items()}
-        z = np.clip((x - fitted["center"][:, None]) / fitted["scale"][:, None], -CLIP, CLIP)
-        hours = (times[:, REACH - 1 :] // 3600 % HOURS).astype(np.intp)
-        raw = raw_scores(z, hours, fitted)
-        surprise = _surprise(raw, fitted["quantiles"], fitted["shape"])
+        z, hours, fitted = self._standardised(x, times, which)
+        surprise = self._surprises(detector_residuals(z, hours, fitted), fitted)
         ensemble = _mean(surprise, np.isfinite(surprise), axis=2)[..., None]
         return _aggregated(np.concatenate([surprise, ensemble], axis=2))
+
+    def _checked(
+        self, history: npt.NDArray[np.floating], entities: Sequence[str], times: npt.ArrayLike | None
+    ) -> tuple[F32, npt.NDArray[np.float64], npt.NDArray[np.intp]]:
+        """The last HISTORY ticks f32[n, HISTORY, M], their instants f64[n, HISTORY], whose arrays each row takes int[n]."""
+        if times is None:
+            raise InputError("detector features know the time of day. Give the rows' event times, Unix seconds.")
+        x = np.asarray(history)
+        if x.ndim != 3 or x.shape[1] < HISTORY or x.shape[2] != len(self.metrics):
+            raise InputError(f"detector features need a history [rows, ≥ {HISTORY} ticks, {len(self.metrics)} metrics]; this is {list(x.shape)}.")
+        ends = np.asarray(times, dtype=np.float64).reshape(-1)
+        if not len(x) == len(entities) == len(ends):
+            raise InputError(f"detector features got {len(x)} histories, {len(entities)} entities and {len(ends)} times. Give one of each a row.")
+        ticks = ends[:, None] - np.arange(HISTORY - 1, -1, -1) * self.tick.total_seconds()
+        known = {entity: index for index, entity in enumerate(self.entities)}
+        which = np.array([known.get(entity, len(self.entities)) for entity in entities], dtype=np.intp)
+        return x[:, -HISTORY:].astype(np.float32, copy=False), ticks, which
+
+    def _standardised(self, x: F32, times: npt.NDArray[np.float64], which: npt.NDArray[np.intp]) -> tuple[F32, npt.NDArray[np.intp], dict[str, F32]]:
+        """z f32[n, T, M], the hour of each tick that has a score int[n, T − REACH + 1], the arrays gathered a row."""
+        fitted = {name: array[which] for name, array in self.arrays.items()}
+        z = np.clip((x - fitted["center"][:, None]) / fitted["scale"][:, None], -CLIP, CLIP)
+        return z, (times[:, REACH - 1 :] // 3600 % HOURS).astype(np.intp), fitted
+
+    @staticmethod
+    def _surprises(residuals: list[Residual], fitted: dict[str, F32]) -> F32:
+        return _surprise(mean_residuals(residuals), fitted["quantiles"], fitted["shape"])
 
     def save(self, path: Path) -> None:
         """Write the safetensors form, whole or not at all; the same fit gives the same bytes."""
@@ -182,12 +204,17 @@ def array_shapes(metrics: int, components: int, centroids: int) -> dict[str, tup
 def raw_scores(z: F32, hours: npt.NDArray[np.intp], fitted: dict[str, F32]) -> F32:
     """z: f32[n, T, M] standardised, NaN = not seen; hours: int[n, T − REACH + 1]; fitted: arrays gathered a row, [n, …]
     → f32[n, T − REACH + 1, detectors], NaN where nothing, or less than half of what the score looks at, was seen."""
-    residuals = detector_residuals(z, hours, fitted)
+    return mean_residuals(detector_residuals(z, hours, fitted))
+
+
+def mean_residuals(residuals: list[Residual]) -> F32:
+    """→ f32[n, T', detectors]."""
     return np.stack([_mean(np.minimum(np.abs(residual), RESIDUAL_CLIP), seen, axis=2) for residual, seen in residuals], axis=2)
 
 
-def detector_residuals(z: F32, hours: npt.NDArray[np.intp], fitted: dict[str, F32]) -> list[tuple[F32, npt.NDArray[np.bool_]]]:
-    """Per detector (scaled residual f32[n, T', cells], which cells count bool): what `raw_scores` takes the mean of."""
+def detector_residuals(z: F32, hours: npt.NDArray[np.intp], fitted: dict[str, F32]) -> list[Residual]:
+    """Per detector (scaled residual f32[n, T', cells], which cells count bool): what `raw_scores` takes the mean of. Cells lie
+    tick by tick, each tick's in the order of the metrics."""
     seen = np.isfinite(z)
     filled = np.where(seen, z, np.float32(0))
     now, now_seen = filled[:, REACH - 1 :], seen[:, REACH - 1 :]
@@ -195,7 +222,7 @@ def detector_residuals(z: F32, hours: npt.NDArray[np.intp], fitted: dict[str, F3
     share = seen.mean(axis=2, dtype=np.float32)
     lagged = windows(filled, LAGS)
     lagged_share = sliding_window_view(share, LAGS, axis=1).mean(axis=2)
-    results: list[tuple[F32, npt.NDArray[np.bool_]]] = []
+    results: list[Residual] = []
     for name, steps in (("autoregressive_1", 1), ("autoregressive_12", LAGS)):
         inputs = slice(LAGS - steps, LAGS - steps + count)
         expected = lagged[:, inputs] @ fitted[name] + fitted[f"{name}_intercept"][:, None]
@@ -215,6 +242,15 @@ def detector_residuals(z: F32, hours: npt.NDArray[np.intp], fitted: dict[str, F3
     distance = (centroids**2).sum(axis=2)[:, None] - 2 * (window @ centroids.transpose(0, 2, 1))
     results.append((window - centroids[row, distance.argmin(axis=2)], window_seen & enough))
     return results
+
+
+def _metric_share(residual: F32, seen: npt.NDArray[np.bool_], metrics: int) -> F32:
+    """f32[n, T', cells] → f32[n, T', metrics]: each metric's part of the sum that `mean_residuals` divides."""
+    size = np.where(seen, np.minimum(np.abs(residual), RESIDUAL_CLIP), np.float32(0))
+    parts: F32 = size.reshape(*size.shape[:2], -1, metrics).sum(axis=2)
+    total = parts.sum(axis=2, keepdims=True)
+    share: F32 = np.divide(parts, total, out=np.zeros_like(parts), where=total > 0)
+    return share
 
 
 def windows(values: npt.NDArray[_Cell], length: int) -> npt.NDArray[_Cell]:
