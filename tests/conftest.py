@@ -5,6 +5,7 @@ import fcntl
 import pytest
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Whoever needs the trained run goes to one worker and starts at once, so that the other never waits for it; the rest goes by file, so that
     a module's fixtures are made once."""
