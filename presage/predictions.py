@@ -19,15 +19,18 @@ from presage.state import State
 
 MOST_ROWS = 4096  # a request, as the path allows
 MOST_EXPLAINED = 256
+TOP = 3  # reasons where nobody says how many
 TIMEOUT = 30.0  # seconds; 4096 rows take well under one
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """What pushed the risk: value in the feature's unit (None = not seen), contribution in the model's own (log-odds)."""
+    """What pushed the risk: value in the feature's unit (None = not seen), contribution in the model's own (log-odds); metric:
+    what the feature is about, for a detector score the metric that carries it (None: several, none, or not known)."""
 
     feature: str
     value: float | None
     contribution: float
+    metric: str | None = None
 
 
 class ModelName(msgspec.Struct, frozen=True):
@@ -74,23 +77,24 @@ def predict(
     *,
     rows: Sequence[Mapping[str, float | None]] | None = None,
     explain: bool = True,
+    top: int = TOP,
     state: State | None = None,
     endpoint: str | None = None,
 ) -> list[Prediction]:
     """Predictions in the order asked for: of `servers` (none named: of all), or of `rows` ({feature: value}, None = not seen).
 
-    explain: with the top reasons. endpoint: the path's URL; default: that of the plane running in `state`.
+    explain: with the reasons that weigh most, the `top` of them (1 to 32). endpoint: the path's URL; default: that of the plane running in `state`.
     """
     if rows is not None and servers:
         raise InputError("Give servers or rows, not both.")
     with _Path(endpoint or plane_endpoint(state)) as path:
         if rows is not None:
-            return list(path.ask("rows", [dict(row) for row in rows], explain))
+            return list(path.ask("rows", [dict(row) for row in rows], explain, top))
         known = path.servers()
         for server in servers:
             if server not in known:
                 raise InputError(_unknown(server, known))
-        return list(path.ask("servers", list(servers or known), explain))
+        return list(path.ask("servers", list(servers or known), explain, top))
 
 
 def known_servers(*, state: State | None = None, endpoint: str | None = None) -> list[str]:
@@ -129,10 +133,10 @@ class _Path:
     def servers(self) -> list[str]:
         return sorted(msgspec.json.decode(self._call("GET", "/servers"), type=_Servers).servers)
 
-    def ask(self, key: str, asked: list[Any], explain: bool) -> Iterator[Prediction]:
+    def ask(self, key: str, asked: list[Any], explain: bool, top: int) -> Iterator[Prediction]:
         most = MOST_EXPLAINED if explain else MOST_ROWS
         for start in range(0, len(asked), most):
-            body = msgspec.json.encode({key: asked[start : start + most], "explain": explain})
+            body = msgspec.json.encode({key: asked[start : start + most], "explain": explain, **({} if top == TOP else {"top": top})})
             yield from msgspec.json.decode(self._call("POST", "/predict", body), type=_Answer).predictions
 
     def _call(self, method: str, path: str, body: bytes | None = None) -> bytes:

@@ -6,7 +6,7 @@ import msgspec
 class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One predicted row. time: when it was answered (Unix seconds); feature_version, feature_time: which row was looked up
     (null for rows that the caller gave); low, high: the risk's interval; clipped: values of the request that were moved to
-    the edge of their range; reasons: (feature, contribution), without the values."""
+    the edge of their range; reasons: the heaviest three (feature, contribution), without the values."""
 
     prediction_id: str
     time: float

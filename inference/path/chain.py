@@ -46,7 +46,7 @@ def build_chain(release: ServedRelease, backends: Backends, limits: PathLimits) 
             guard_values(contract, metrics),
         ),
         predict=(call_ladder(release.models, release.rules, release.default, metrics),),
-        explain=(add_reasons(release.explainers, release.input_names, release.explanation),),
+        explain=(add_reasons(release.explainers, contract, release.detectors, release.explanation),),
         postprocess=(
             add_interval(release.calibrations),
             choose_tier(release.thresholds),

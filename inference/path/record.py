@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from inference.journal.record import Record
 from inference.journal.writer import Journal
-from inference.path.request import PathRequest, Step
+from inference.path.request import TOP, PathRequest, Step
 from presage.errors import RequestRefused, StateError
 
 
@@ -32,7 +32,7 @@ def append_journal(journal: Journal, feature_version: str, wall: Callable[[], fl
                 tier=request.tier[index],
                 warming=request.warming[index] is not None,
                 clipped=request.clipped,
-                reasons=[(reason.feature, reason.contribution) for reason in request.reasons[index]],
+                reasons=[(reason.feature, reason.contribution) for reason in request.reasons[index][:TOP]],
             )
             for index in range(request.rows)
         ]

@@ -8,14 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 F32 = npt.NDArray[np.float32]
+TOP, MOST_REASONS = 3, 32
+"""Reasons a row: what is answered and recorded unless the caller asks for others, and the most there are to have."""
 
 
 class Reason(NamedTuple):
-    """What pushed the score most: value null = not seen; contribution in the margin's unit (log-odds or probability)."""
+    """What pushed the score most: value null = not seen; contribution in the margin's unit (log-odds or probability); metric:
+    what the feature is about, for a detector score the metric that carries it (null: several, none, or not known)."""
 
     feature: str
     value: float | None
     contribution: float
+    metric: str | None
 
 
 @dataclass(slots=True)
@@ -23,7 +27,7 @@ class PathRequest:
     """n rows, asked for in one of two ways: `servers` (rows looked up) or `x` (rows given by the caller).
 
     x            f32[n, inputs] or f32[n, history, inputs]; NaN = missing
-    explain      whether the caller wants reasons
+    explain      whether the caller wants reasons; top: at most how many a row
     row          f32[n, features]: the feature rows, where they are known; what rules read
     history      f32[ticks, metrics] a looked-up row: per-tick means, oldest first
     time, age    event time of each row (Unix seconds) and how old it is (s); None for given rows
@@ -39,6 +43,7 @@ class PathRequest:
     servers: list[str] | None = None
     x: F32 | None = None
     explain: bool = False
+    top: int = TOP
     endpoint: str = "infer"
     caller_id: str = ""
 

@@ -9,7 +9,7 @@ from presage.package.contract import Contract
 
 @dataclass(frozen=True)
 class PathLimits:
-    """rows: most rows in one request. explained_rows: most rows with reasons (each costs about half a millisecond).
+    """rows: most rows in one request. explained_rows: most rows with reasons (each costs about a millisecond).
     name: longest server name."""
 
     rows: int = 4096

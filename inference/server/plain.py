@@ -2,11 +2,12 @@
 
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from typing import Annotated
 
 import msgspec
 import numpy as np
 
-from inference.path.request import PathRequest
+from inference.path.request import MOST_REASONS, TOP, PathRequest
 from inference.path.served import ServedRelease
 from inference.server.exchange import HttpResponse
 from inference.server.json_body import decode
@@ -17,19 +18,23 @@ UNSET = msgspec.UNSET
 
 
 class PredictBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """servers: their newest rows are looked up; rows: feature name → value, null or left out = not seen. Exactly one of both."""
+    """servers: their newest rows are looked up; rows: feature name → value, null or left out = not seen. Exactly one of both.
+    explain: with reasons; top: how many a row."""
 
     servers: list[str] | Unset = UNSET
     rows: list[dict[str, float | None]] | Unset = UNSET
     explain: bool | Unset = UNSET
+    top: Annotated[int, msgspec.Meta(ge=1, le=MOST_REASONS)] | Unset = UNSET
 
 
 class ReasonView(msgspec.Struct):
-    """value: null = not seen; contribution: to the score, in log-odds or probability."""
+    """value: null = not seen; contribution: to the score, in log-odds or probability; metric: what the feature is about, for a
+    detector score the metric that carries it (null: several, none, or not known)."""
 
     feature: str
     value: float | None
     contribution: float
+    metric: str | None
 
 
 class ModelName(msgspec.Struct):
@@ -77,7 +82,7 @@ _encode = msgspec.json.Encoder().encode
 def read_predict(body: bytes, release: ServedRelease, column: dict[str, int]) -> PathRequest:
     """`column`: input name → place. Raises RequestRefused(400)."""
     asked = decode(_decoder, body, _keys)
-    request = PathRequest(explain=asked.explain is True, endpoint="predict")
+    request = PathRequest(explain=asked.explain is True, top=TOP if asked.top is UNSET else asked.top, endpoint="predict")
     if asked.servers is not UNSET:
         request.servers = asked.servers
     if asked.rows is not UNSET:
@@ -101,7 +106,7 @@ def _nearest(name: str, column: dict[str, int]) -> str:
 
 def _keys(body: PredictBody) -> int:
     rows = 0 if body.rows is UNSET else 1 + sum(map(len, body.rows))
-    return rows + (body.servers is not UNSET) + (body.explain is not UNSET)
+    return rows + (body.servers is not UNSET) + (body.explain is not UNSET) + (body.top is not UNSET)
 
 
 def write_predict(answer: PathRequest, release: ServedRelease) -> HttpResponse:

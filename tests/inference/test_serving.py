@@ -11,6 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.serving_process import ServerProcess
 from benchmarks.serving_release import NEWCOMER
+from presage.features.carriers import carrier, metric_shares
+from presage.features.store import open_online_store
 from presage.package.treeshap import TreeExplainer
 
 PREDICTION = {
@@ -95,6 +97,37 @@ def test_reasons_are_the_trees_three_largest_contributions(client, serving_site,
     assert [reason["feature"] for reason in reasons] == [serving_site.contract.inputs[index].name for index in largest]
     assert [reason["contribution"] for reason in reasons] == pytest.approx(contributions[largest])
     assert [reason["value"] for reason in reasons] == pytest.approx(row[largest])
+    metric_of = serving_site.contract.view.metric_of
+    assert [reason["metric"] for reason in reasons] == [metric_of.get(reason["feature"]) for reason in reasons]
+
+
+def test_a_reason_about_a_detector_names_the_metric_that_carries_it_where_the_history_is_known(client, serving_site):
+    looked_up = client.post("/predict", json={"servers": serving_site.servers, "explain": True, "top": 32}).json()["predictions"]
+    store = open_online_store(f"sqlite:{serving_site.online_store}", read_only=True)
+    rows = store.read("incident", serving_site.servers)
+    store.close()
+    detectors, metric_of, found = serving_site.detectors, serving_site.contract.view.metric_of, 0
+    for prediction, row in zip(looked_up, rows, strict=True):
+        [shares] = metric_shares(detectors, row.history[None], [row.entity], [row.time])
+        wanted = {name: carrier(share, detectors.metrics) for name, share in zip(detectors.names, shares, strict=True)} | metric_of
+        named = {reason["feature"]: reason["metric"] for reason in prediction["reasons"]}
+        assert named == {feature: wanted.get(feature) for feature in named}
+        found += sum(feature in detectors.names and metric is not None for feature, metric in named.items())
+    assert found
+    given = {field.name: float(value) for field, value in zip(serving_site.contract.inputs, serving_site.x[-1], strict=True) if np.isfinite(value)}
+    [answer] = client.post("/predict", json={"rows": [given], "explain": True, "top": 32}).json()["predictions"]
+    assert {reason["metric"] for reason in answer["reasons"] if reason["feature"] in detectors.names} == {None}
+
+
+def test_as_many_reasons_as_asked_for_and_no_number_beyond_the_limit(client, serving_site):
+    def ask(**how):
+        return client.post("/predict", json={"servers": serving_site.servers[:1], "explain": True, **how})
+
+    many, three = (ask(**how).json()["predictions"][0]["reasons"] for how in ({"top": 9}, {}))
+    assert len(many) == 9 and many[:3] == three
+    for wrong in (0, 33, 2.5, "3"):
+        answer = ask(top=wrong)
+        assert answer.status_code == 400 and "top" in answer.json()["error"], wrong
 
 
 def test_rows_by_feature_name_may_leave_features_out(client, serving_site):
