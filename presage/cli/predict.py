@@ -33,14 +33,18 @@ def predict(
         else:
             print("\n".join(names))
         return
+    from presage.console.reasons import ASKED
+
+    # The table shows three different metrics, so it asks for more reasons than the document holds.
+    top = predictions.TOP if output is Output.json else ASKED
     if file is not None:
         from presage.feature_rows import read_feature_rows
 
         given = read_feature_rows(file)
-        found = predictions.predict(rows=given.rows, explain=explain, endpoint=endpoint)
+        found = predictions.predict(rows=given.rows, explain=explain, top=top, endpoint=endpoint)
         labels: list[str] = given.names
     else:
-        found = predictions.predict(servers or (), explain=explain, endpoint=endpoint)
+        found = predictions.predict(servers or (), explain=explain, top=top, endpoint=endpoint)
         labels = [prediction.server or "" for prediction in found]
     if output is Output.json:
         print_json(found)

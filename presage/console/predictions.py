@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from presage.console.reasons import in_words
 from presage.predictions import Prediction
 
 TIER_STYLES = {"page": "bold red", "act": "yellow", "watch": "cyan"}
@@ -34,12 +35,11 @@ def print_predictions(predictions: Sequence[Prediction], labels: Sequence[str], 
 
 
 def _why(prediction: Prediction) -> str:
-    """Reasons as `feature value`; why there is no tier, where that is so; the rung where it is not the primary model."""
+    """Reasons in words; why there is no tier, where that is so; the rung where it is not the primary model."""
     parts = [f"warming: {prediction.warming}"] if prediction.warming else []
     if prediction.rung != "primary":
         parts.append(f"answered by {prediction.rung}")
-    parts += [f"{reason.feature} {'unseen' if reason.value is None else format(reason.value, '.3g')}" for reason in prediction.reasons[:3]]
-    return ", ".join(parts) or "–"
+    return ", ".join([*parts, *filter(None, [in_words(prediction.reasons)])]) or "–"
 
 
 def _fresh(prediction: Prediction) -> str:

@@ -20,10 +20,11 @@ from rich.table import Table
 from rich.text import Text
 
 from presage.console.predictions import TIER_STYLES
+from presage.console.reasons import ASKED, in_words
 from presage.errors import PlaneError
 from presage.files import write_bytes
 from presage.local import Status, status
-from presage.predictions import Prediction, Reason, predict
+from presage.predictions import Prediction, predict
 from presage.state import State
 
 PERIOD = 1.0  # seconds between questions
@@ -90,7 +91,7 @@ def save_svg(state: State, path: Path, rows: int = 12) -> None:
 
 
 def _ask(state: State) -> list[Prediction]:
-    return predict(explain=True, state=state)
+    return predict(explain=True, top=ASKED, state=state)
 
 
 def _view(plane: Status, predictions: Sequence[Prediction], trend: Trend | None, rows: int | None) -> RenderableType:
@@ -123,7 +124,7 @@ def _table(predictions: Sequence[Prediction], trend: Trend | None) -> Table:
         *([("TREND", lambda one: Text(trend.curve(one.server or ""), style=TIER_STYLES.get(one.tier, "dim")))] if trend else []),
         ("INTERVAL", lambda one: Text(f"{one.interval[0]:.3f}–{one.interval[1]:.3f}")),
         ("TIER", lambda one: Text(_tier(one), style=TIER_STYLES.get(one.tier, "dim"))),
-        ("TOP REASONS", lambda one: Text(", ".join(_reason(reason) for reason in one.reasons[:3]) or "–", no_wrap=True, overflow="ellipsis")),
+        ("TOP REASONS", lambda one: Text(in_words(one.reasons) or "–", no_wrap=True, overflow="ellipsis")),
         ("MODEL", lambda one: Text(f"{one.model.name}:{one.model.version}" + ("" if one.rung == "primary" else f" ({one.rung})"))),
         ("FRESH", lambda one: Text(_fresh(one))),
     ]
@@ -137,12 +138,6 @@ def _table(predictions: Sequence[Prediction], trend: Trend | None) -> Table:
 
 def _tier(prediction: Prediction) -> str:
     return f"{prediction.tier} (warming: {prediction.warming})" if prediction.warming else prediction.tier
-
-
-def _reason(reason: Reason) -> str:
-    """`memory.utilization.mean_1h 0.93↑`: what was seen, and whether it raised or lowered the risk."""
-    value = "unseen" if reason.value is None else f"{reason.value:.3g}"
-    return f"{reason.feature.removeprefix('system.')} {value}{'↑' if reason.contribution > 0 else '↓'}"
 
 
 def _fresh(prediction: Prediction) -> str:
