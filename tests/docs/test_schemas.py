@@ -28,7 +28,8 @@ def printed(document):
 def prediction(**changes):
     given = {
         "server": "web-01", "time": datetime(2026, 3, 1, 12, tzinfo=UTC), "risk": 0.31, "interval": (0.22, 0.4), "tier": "act",
-        "reasons": [Reason("system.cpu.utilization.mean_1h", 0.97, 1.2)], "model": ModelName("incident", "1"),
+        "reasons": [Reason("system.cpu.utilization.mean_1h", 0.97, 1.2, "system.cpu.utilization"), Reason("detector.ensemble.last", 9.1, 0.4)],
+        "model": ModelName("incident", "1"),
         "features": FeatureState("0f" * 8, 12.5, [1.0, 0.9, 0.4]), "warming": "2h of 6h", "rung": "primary", "prediction_id": "ab-0",
     }  # fmt: skip
     return Prediction(**{**given, **changes})
