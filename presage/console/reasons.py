@@ -1,8 +1,9 @@
 """Reasons in words: what is unusual, of which metric, and whether it raises or lowers the risk.
 
-    in_words(prediction.reasons)   "system.memory.utilization unusual for its history ↑, http.server.error.ratio last 15m 4.2% ↑"
+    in_words(prediction.reasons)   "system.memory.utilization unusual ↑, http.server.error.ratio last 15m 4.2% ↑"
 
-A metric comes once, with its heaviest reason; so the caller asks for more reasons than are shown (ASKED). Raw feature names
+`unusual` is measured against what this server (or the fleet, if it is new) did in training. A metric comes once, with its
+heaviest reason; so the caller asks for more reasons than are shown (ASKED). Raw feature names
 stay in `-o json`.
 """
 
@@ -17,7 +18,7 @@ ASKED = 24
 SHOWN = 3
 SLIGHT = 0.1
 """A further reason with less than this part of the heaviest one's weight is not worth a person's time."""
-_UNUSUAL = {"cross_metric": "unusual beside the other metrics", "time_of_day": "unusual for the hour"}
+_UNUSUAL = {"cross_metric": "out of step", "time_of_day": "unusual for the hour"}
 _ORDINARY = 3.0  # −log tail probability below which one in twenty quiet rows lies: a score that lowers the risk
 _QUIET = 1.0  # the mean of quiet rows
 _CALENDAR = {"hour": "the time of day", "weekday": "the day of the week"}
@@ -54,14 +55,16 @@ def words(reason: Reason) -> str:
 def amount(value: float, metric: str, change: bool = False) -> str:
     """A value of `metric` with its unit: 0.934 → `93%`, 1234567 By/s → `1.2MB/s`, 0.0421 s → `42ms`, 86400 s → `24h`. A change
     has its sign, and is in points (`+12pp`) where the metric is a share."""
-    unit = metric_named(metric).unit
-    sign = ("+" if value > 0 else "") if change else ""
-    if unit == "1" and metric.endswith((".utilization", ".ratio", ".iowait")):
-        return f"{sign}{_digits(100 * value)}{'pp' if change else '%'}"
+    text = _amount(value, metric_named(metric).unit, metric.endswith((".utilization", ".ratio", ".iowait")), change)
+    return f"+{text}" if change and value > 0 and not text.startswith("~") else text
+
+
+def _amount(value: float, unit: str, share: bool, change: bool) -> str:
+    if unit == "1" and share:
+        return f"{_digits(100 * value, 0.01)}{'pp' if change else '%'}"
     if unit == "s":
-        return sign + _duration(value)
-    per_second = unit.endswith("/s")
-    return f"{sign}{_short(value)}{'B' if unit.removesuffix('/s') == 'By' else ''}{'/s' if per_second else ''}"
+        return _duration(value)
+    return f"{_short(value)}{'B' if unit.removesuffix('/s') == 'By' else ''}{'/s' if unit.endswith('/s') else ''}"
 
 
 def _detector(reason: Reason) -> str:
@@ -72,7 +75,7 @@ def _detector(reason: Reason) -> str:
         return "nothing unusual"
     _, _, span = aggregate.partition("_")
     within = f" in {span}" if span.endswith(("h", "d")) else ""
-    return f"{reason.metric or 'several metrics'} {_UNUSUAL.get(detector, 'unusual for its history' if reason.metric else 'unusual for their history')}{within}"
+    return f"{reason.metric or 'several metrics'} {_UNUSUAL.get(detector, 'unusual')}{within}"
 
 
 def _is_unusual(reason: Reason) -> bool:
@@ -105,11 +108,11 @@ def _short(value: float) -> str:
     return _digits(value)
 
 
-def _digits(value: float) -> str:
-    """Two digits, all of them left of the point; never an exponent: what is smaller than 0.0001 is `~0`."""
+def _digits(value: float, least: float = 0.0001) -> str:
+    """Two digits, all of them left of the point; never an exponent: what is smaller than `least` is `~0`."""
     if not isfinite(value) or not value:
         return f"{value:.0f}"
-    if abs(value) < 0.0001:
+    if abs(value) < least:
         return "~0"
     text = f"{value:.{max(0, 1 - floor(log10(abs(value))))}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
