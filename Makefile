@@ -18,7 +18,7 @@ down: ## stop what `make up` left running
 	@$(BIN)/presage --state $(STATE) down
 
 test: install ## the whole test suite
-	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/pytest -n 2 --no-loadscope-reorder
 
 test-slow: install ## the lanes too long for every commit: calibration of the interval over ten fleets
 	@$(BIN)/python benchmarks/calibration.py

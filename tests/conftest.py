@@ -5,14 +5,20 @@ import fcntl
 import pytest
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """Whoever needs the trained run goes to one worker and starts at once, so that the other never waits for it; the rest goes by file, so that
-    a module's fixtures are made once."""
-    items.sort(key=lambda item: "trained_state" not in item.fixturenames)
-    for item in items:
-        group = "trained_state" if "trained_state" in item.fixturenames else item.location[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+    """What stands on the trained run (tests/e2e) is the longest chain: it starts first."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/e2e/"))
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """tests/e2e goes to one worker, so that the other never waits for the trained run; the rest goes by file, so that a module's fixtures are made once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByRun(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return "tests/e2e" if nodeid.startswith("tests/e2e/") else nodeid.split("::", 1)[0]
+
+    return ByRun(config, log)
 
 
 @pytest.fixture(scope="session")
