@@ -18,9 +18,10 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from pipelines.catalogue import PIPELINES, find_pipeline
 from pipelines.request import Request
-from presage.cli.failures import explain
-from presage.errors import PresageError, UsageError
+from presage.cli.failures import explain, told
+from presage.errors import UsageError
 
 ROOT = Path(__file__).parent.parent
 _ENDING = (signal.SIGINT, signal.SIGTERM)
@@ -33,24 +34,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--starter", type=int)  # a pipe that whoever started us reads: the sentence of a failure goes there
     known, rest = first.parse_known_args(arguments)
-    starter = known.starter
+    starter: int | None = known.starter
     if starter is not None:
         threading.Thread(target=_end_with, args=(starter,), daemon=True).start()
     try:
+        if starter is not None:
+            find_pipeline(rest[0])  # who starts a run by name means a pipeline, and no other command of this program
         options = _parser().parse_args(rest)
         return int(options.do(options))
-    except PresageError as error:
-        if starter is None:
-            return explain(error)
-        os.write(starter, error.message.encode())
-        return error.exit_code
     except KeyboardInterrupt:
         print("Interrupted. Finished steps are kept: the same command goes on from there.", file=sys.stderr)
         return 130
     except BaseException as error:
         if isinstance(error, SystemExit):
             raise
-        return explain(error)
+        if starter is None:
+            return explain(error)
+        code, sentence = told(error)
+        os.write(starter, sentence.encode())
+        return code
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -79,8 +81,6 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    from pipelines.catalogue import PIPELINES
-
     parser = _Parser(prog="python -m pipelines", description="Run, submit or compile a pipeline.")
     commands = parser.add_subparsers(required=True, metavar="NAME")
     for listed in PIPELINES:
@@ -105,8 +105,6 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     if options.state is not None:
         os.environ["PRESAGE_STATE"] = str(options.state.absolute())  # where a fault of ours is logged, too
-    if options.threads < 1:
-        raise UsageError(f"--threads {options.threads} is no number of threads. Give 1 or more.")
     request = Request(
         pipeline=options.pipeline, source=options.source, policy=options.policy, view=options.view, seed=options.seed, threads=options.threads,
         families=tuple(name.strip() for name in options.families.split(",") if name.strip()), on_bad_row=options.on_bad_row,

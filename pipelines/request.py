@@ -12,6 +12,9 @@ from presage.features.declaration import load_view
 from presage.governance.model_policy import Family, load_model_policy
 from presage.telemetry.sources import parse_source
 
+MOST_SEED = 2**32 - 1  # what every library's generator takes
+MOST_THREADS = 256
+
 
 @dataclass(frozen=True)
 class Request:
@@ -41,6 +44,10 @@ def pipeline_arguments(request: Request, here: bool = True) -> dict[str, Any]:
     for family in request.families:
         if family not in known:
             raise UsageError(f"--families names {family!r}. Choose among {', '.join(known)}.")
+    if not 0 <= request.seed <= MOST_SEED:
+        raise UsageError(f"--seed {request.seed} is no seed. Give a whole number from 0 to {MOST_SEED}.")
+    if not 1 <= request.threads <= MOST_THREADS:
+        raise UsageError(f"--threads {request.threads} is no number of threads. Give 1 to {MOST_THREADS}.")
     if request.on_bad_row not in ("quarantine", "fail"):
         raise UsageError(f"--on-bad-row {request.on_bad_row!r} is no choice. Choose quarantine or fail.")
     parse_source(request.source)

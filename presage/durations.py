@@ -13,7 +13,10 @@ def parse_duration(text: str) -> timedelta:
     match = re.fullmatch(r"([1-9][0-9]*)([smhd])", text.strip())
     if not match:
         raise InputError(f"{text!r} is no duration. Write a whole number and a unit: 90s, 15m, 6h, 2d.")
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    try:
+        return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    except (OverflowError, ValueError):
+        raise InputError(f"{text[:40]!r} is longer than any clock counts. Write a shorter duration, such as 15m, 6h, 2d.") from None
 
 
 def format_duration(duration: timedelta) -> str:

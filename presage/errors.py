@@ -15,12 +15,18 @@ and build the sentence; the CLI prints `message` alone, never a traceback.
 """
 
 
+LONGEST = 1500  # characters of a message
+
+
 class PresageError(Exception):
-    """Base of the tree. `message` is one or two sentences: fact, then remedy."""
+    """Base of the tree. `message` is one or two sentences: fact, then remedy; a huge value in its middle is cut."""
 
     exit_code = 1
 
     def __init__(self, message: str) -> None:
+        if len(message) > LONGEST:
+            half = LONGEST // 2
+            message = f"{message[:half]} … {message[-half:]}"
         super().__init__(message)
         self.message = message
 

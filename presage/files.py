@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 
-from presage.errors import StateError
+from presage.errors import InputError, StateError
 
 
 @contextmanager
@@ -66,6 +66,18 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(path: Path, document: Any) -> None:
     """Replace `path` with indented JSON; numpy scalars and dataclasses are allowed."""
     write_bytes(path, orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE))
+
+
+def read_text(path: Path, what: str, remedy: str) -> str:
+    """The text of a file that a person named. what: `model policy`. Raises InputError where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no {what} here. {remedy}") from None
+    except OSError as error:
+        raise InputError(f"{path}: the {what} cannot be read ({error.strerror}). {remedy}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: the {what} is no UTF-8 text. {remedy}") from None
 
 
 def read_json(path: Path) -> Any:

@@ -20,6 +20,7 @@ import msgspec
 from presage.errors import PresageError, RunFailed, UsageError
 from presage.state import State
 
+OUR_FAULT = 70  # the exit code of a fault of presage itself
 GRACE = 15.0  # seconds for an interrupted run to end its processes
 
 
@@ -113,9 +114,10 @@ def submit(
 
 
 def _arguments(pipeline: str, options: dict[str, Any]) -> list[str]:
-    """The command line of `python -m pipelines`; options that are None or empty stay at its defaults."""
-    given = {name: ",".join(value) if isinstance(value, list | tuple) else str(value) for name, value in options.items() if value is not None}
-    return [pipeline, *(part for name, value in given.items() if value for part in (f"--{name.replace('_', '-')}", value)), "--output", "json"]
+    """The command line of `python -m pipelines`; options that are None or name nothing stay at its defaults."""
+    given = {name: ",".join(value) if isinstance(value, list | tuple) else str(value) for name, value in options.items() if value not in (None, (), [])}
+    # One word each, so that a value with a dash in front is no option.
+    return [pipeline, *(f"--{name.replace('_', '-')}={value}" for name, value in given.items()), "--output=json"]
 
 
 def _start(arguments: list[str], quiet: bool) -> dict[str, Any]:
@@ -155,4 +157,7 @@ def _failure(code: int, sentence: str) -> BaseException:
     if code == 128 + signal.SIGINT:
         return KeyboardInterrupt()
     kind: type[PresageError] = UsageError if code == UsageError.exit_code else RunFailed
-    return kind(sentence or f"The pipeline's process ended with code {code} and no word. Run the command again; finished steps are kept.")
+    failure = kind(sentence or f"The pipeline's process ended with code {code} and no word. Run the command again; finished steps are kept.")
+    if code == OUR_FAULT:
+        failure.exit_code = code
+    return failure

@@ -7,6 +7,7 @@
       keys/                   the local signing key (0600) and its public half; trusted only here, at tier low
       mlflow/                 the run and model registry (SQLite) and its artifacts
       plane/                  the laptop plane: plane.json, pods/<pod>/…, volumes/<claim>/…, logs/
+      logs/                   faults.log: traces of faults of presage itself
 """
 
 import os
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from presage.errors import StateError
+
+_FOLDERS = ("runs", "cache", "releases", "keys", "mlflow", "plane", "logs")
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class State:
     def open(cls, path: str | os.PathLike[str] | None = None) -> "State":
         """The state directory at `path`, else `$PRESAGE_STATE`, else `.presage/` here; made with mode 0700.
 
-        Raises StateError where it cannot be made or belongs to somebody else.
+        Raises StateError where it cannot be made, belongs to somebody else, or is a folder that others read and other things lie in:
+        taking it over would shut others out of it.
         """
         root = Path(path or os.environ.get("PRESAGE_STATE") or ".presage").absolute()
         try:
@@ -35,8 +39,10 @@ class State:
             if status.st_uid != os.getuid():
                 raise StateError(f"{root} belongs to user {status.st_uid}, not to you ({os.getuid()}). Name another folder with --state.")
             if status.st_mode & 0o077:
+                if foreign := sorted(found.name for found in root.iterdir() if found.name not in _FOLDERS):
+                    raise StateError(f"{root} holds {foreign[0]!r}, which is not presage's. Name a folder of its own with --state, like {root / '.presage'}.")
                 root.chmod(0o700)
-        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        except OSError as error:
             raise StateError(f"{root} cannot hold the state: {error.strerror}. Name a folder of yours with --state.") from error
         return cls(root)
 

@@ -20,29 +20,34 @@ from presage.errors import PresageError
 INTERRUPTED = 130  # 128 + SIGINT
 READER_GONE = 141  # 128 + SIGPIPE
 OUR_FAULT = 70  # EX_SOFTWARE of sysexits.h
+LONGEST_FACT = 300  # characters of what an exception says
 
 
 def explain(error: BaseException) -> int:
     """Say on stderr what happened, in a sentence; return the exit code."""
-    if isinstance(error, PresageError):
-        say(error.message)
-        return error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
     if isinstance(error, BrokenPipeError):
         # Python flushes stdout once more at exit; give it somewhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_GONE
+    code, sentence = told(error)
+    say(sentence)
+    return code
+
+
+def told(error: BaseException) -> tuple[int, str]:
+    """The exit code and the sentence of a failure; the trace of a fault of ours goes into the state's log."""
+    if isinstance(error, PresageError):
+        return error.exit_code, error.message
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         place = f"{error.filename}: " if error.filename else ""
-        say(f"{place}no space left on the device. Free some space and run the command again.")
-        return 1
+        return 1, f"{place}no space left on the device. Free some space and run the command again."
     first = (str(error).strip().splitlines() or [""])[0]
     fact = f"{type(error).__name__}: {first}" if first else type(error).__name__
     log = _write_trace(error)
     where = f"The whole trace is in {log}; please report it with that." if log else "The trace could not be written: the state directory is not usable."
-    say(f"A fault in presage itself ({fact}). {where}")
-    return OUR_FAULT
+    return OUR_FAULT, f"A fault in presage itself ({fact[:LONGEST_FACT]}). {where}"
 
 
 def say(sentence: str) -> None:

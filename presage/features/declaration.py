@@ -14,7 +14,7 @@ import yaml
 
 from presage.durations import format_duration, parse_duration
 from presage.errors import InputError
-from presage.files import canonical_json, sha256_bytes
+from presage.files import canonical_json, read_text, sha256_bytes
 
 Aggregation = Literal["mean", "std", "min", "max", "last", "slope", "delta"]
 CalendarTerm = Literal["hour_sin", "hour_cos", "weekday_sin", "weekday_cos"]
@@ -106,11 +106,7 @@ class BoundView:
 
 def load_view(path: Path) -> FeatureView:
     """Read one declaration. Raises InputError naming file, key and remedy."""
-    try:
-        text = path.read_text()
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no feature view here. Give the path of a YAML file in feature_store/views/.") from None
-    return parse_view(text, str(path))
+    return parse_view(read_text(path, "feature view", "Give the path of a YAML file in feature_store/views/."), str(path))
 
 
 def parse_view(text: str, where: str) -> FeatureView:
@@ -146,23 +142,38 @@ def _view(where: str, document: dict[str, object]) -> FeatureView:
                 raise InputError(f"{where}: {key} holds {item!r}. Choose among {', '.join(allowed)}.")
         return tuple(listed(key))
 
-    tick = parse_duration(str(document["tick"]))
+    def number(key: str, kind: type[int] | type[float], least: int, most: float) -> float:
+        try:
+            value = kind(str(document[key]))
+        except ValueError:
+            value = -1
+        if not least <= value <= most:
+            raise InputError(f"{where}: {key} is {document[key]!r}. Give a {'whole ' if kind is int else ''}number from {least} to {most}.")
+        return value
+
+    def duration(key: str, text: object) -> timedelta:
+        try:
+            return parse_duration(str(text))
+        except InputError as error:
+            raise InputError(f"{where}: {key}: {error.message}") from None
+
+    tick = duration("tick", document["tick"])
     view = FeatureView(
         name=str(document["name"]),
         entity=str(document["entity"]),
         tick=tick,
-        windows=tuple(parse_duration(window) for window in listed("windows")),
+        windows=tuple(duration("windows", window) for window in listed("windows")),
         aggregations=chosen("aggregations", AGGREGATIONS),
-        lags=tuple(parse_duration(lag) for lag in listed("lags")),
+        lags=tuple(duration("lags", lag) for lag in listed("lags")),
         calendar=chosen("calendar", CALENDAR_TERMS),
-        history=int(str(document["history"])),
-        min_coverage=float(str(document["min_coverage"])),
+        history=int(number("history", int, 1, 10_000)),
+        min_coverage=number("min_coverage", float, 0, 1),
     )
     if not view.windows:
         raise InputError(f"{where}: windows is empty. Name at least one, a whole multiple of the tick.")
-    for duration in (*view.windows, *view.lags):
-        if duration % tick:
-            raise InputError(f"{where}: {format_duration(duration)} is no whole multiple of the tick {format_duration(tick)}.")
+    for span in (*view.windows, *view.lags):
+        if span % tick:
+            raise InputError(f"{where}: {format_duration(span)} is no whole multiple of the tick {format_duration(tick)}.")
     for lag in view.lags:
         if lag + tick > view.longest:
             raise InputError(f"{where}: lag {format_duration(lag)} reaches past the longest window. Live rows see only {format_duration(view.longest)}.")

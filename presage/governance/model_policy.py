@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from presage.durations import format_duration, parse_duration
 from presage.errors import InputError
+from presage.files import read_text
 
 Tier = Literal["none", "watch", "act", "page"]
 TIERS: tuple[Tier, ...] = ("none", "watch", "act", "page")
@@ -114,11 +115,7 @@ class ModelPolicy(_Document):
 
 def load_model_policy(path: Path) -> ModelPolicy:
     """Read one policy. Raises InputError naming file, key, value and remedy."""
-    try:
-        text = path.read_text()
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no model policy here. Write one, starting from policies/models/incident.yaml.") from None
-    return parse_model_policy(text, str(path))
+    return parse_model_policy(read_text(path, "model policy", "Write one, starting from policies/models/incident.yaml."), str(path))
 
 
 def parse_model_policy(text: str, where: str) -> ModelPolicy:

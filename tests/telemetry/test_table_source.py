@@ -170,6 +170,7 @@ def test_lines_are_counted_through_blank_lines_and_quoted_line_breaks(tmp_path):
     ("server,cpu\na,2\n", "no column says when it was"),
     ("server,time\na,2026-03-01T00:00:00Z\n", "holds no metric besides server, time"),
     (f"server,host,time,cpu\na,b,{minute(0)},1\n", "server and host could each be the entity column"),
+    (f",server,time,cpu\n0,a,{minute(0)},1\n", "fleet.csv:1: column 1 has no name"),
     (f"server,time,cpu,cpu\na,{minute(0)},1,2\n", "'cpu' stands there twice"),
     (f"server,time,cpu,region\na,{minute(0)},1,eu\na,{minute(1)},1,eu\n", r"fleet\.csv:2: 'region' is 'eu', and no cell of that column is a number"),
     (f"server,time,cpu\na,{minute(0)},1\na,{minute(1)},1,9\n", r"fleet\.csv:3: has 4 fields, the header names 3"),

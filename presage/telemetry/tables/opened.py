@@ -61,6 +61,8 @@ def _csv(path: str, file: Path) -> OpenedTable:
         raise InputError(f"{path}: is no UTF-8 text. Save it as UTF-8, or read a Parquet file with parquet:{path}.") from None
     if not header.strip():
         raise InputError(f"{path}: holds no header. The first line must name the columns.")
+    if nameless := [number for number, name in enumerate(names, start=1) if not name.strip()]:
+        raise InputError(f"{path}:1: column {nameless[0]} has no name (row numbers, often). Name it in the first line, or leave the column out.")
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(f"{path}:1: the column {twice[0]!r} stands there twice. Rename one.")
     try:
