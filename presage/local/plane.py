@@ -15,14 +15,14 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from presage.errors import PlaneError, UsageError
+from presage.errors import PlaneError, StateError, UsageError
 from presage.files import write_json
 from presage.local.children import end_marked, marked
-from presage.local.holds import held
+from presage.local.holds import held, holder
 from presage.local.overrides import override, source_of
 from presage.local.overview import Status, status
 from presage.local.reading import read_pods
-from presage.local.record import Plan, PlaneRecord, digest_of, plan_path, read_record, record_path
+from presage.local.record import Plan, PlaneRecord, digest_of, plan_path, read_record, record_path, supervisor_lock
 from presage.local.releases import bind, local_names, local_uri, trained_release, training_source
 from presage.local.volumes import free_memory
 from presage.manifests.expand import expand
@@ -31,6 +31,7 @@ from presage.manifests.render import manifests_folder, render_overlay
 from presage.state import State
 
 PATIENCE = 180.0  # seconds until everything must be ready
+GRACE = 60.0  # seconds for a supervisor to end: as long as the slowest Pod may take, and a little
 _HOPELESS = 3  # failures in a row, after which `up` gives up
 Say = Callable[[str], None]
 
@@ -56,7 +57,7 @@ def up(
     state = state or State.open()
     with held(state.plane / "command.lock", f"another `presage up` or `presage down` is at work in {state.root}. Wait for it, or name another --state."):
         plan = make_plan(state, overlay=overlay, source=source, speed=speed, retrain=retrain, manifests=manifests or manifests_folder(), say=say)
-        running = read_record(state.plane)
+        running = _undamaged_record(state)
         if running is not None and running.alive and running.phase == "running":
             if running.digest == digest_of(plan):
                 say("already running")
@@ -170,13 +171,14 @@ def _raise_if_hopeless(record: PlaneRecord) -> None:
 
 def _stop(state: State, supervisor: int | None = None) -> int:
     """End the supervisor (it stops its Pods with their grace), then make sure nothing of the plane is left."""
-    record = read_record(state.plane)
+    record = _undamaged_record(state)
     count = 0
     if record is not None and record.alive:
         count = sum(1 for process in record.processes if process.pid is not None)
         supervisor = record.supervisor
+    supervisor = supervisor or holder(supervisor_lock(state.plane))
     if supervisor is not None and psutil.pid_exists(supervisor):
-        _end(supervisor, _grace(record))
+        _end(supervisor)
     count += end_marked(state.root)
     if left := list(marked(state.root)):
         named = ", ".join(f"{process.pid} ({process.name()})" for process in left)
@@ -186,21 +188,24 @@ def _stop(state: State, supervisor: int | None = None) -> int:
     return count
 
 
-def _end(supervisor: int, grace: float) -> None:
+def _undamaged_record(state: State) -> PlaneRecord | None:
+    """To `up` and `down` a damaged record is none: they find the supervisor by its lock, and its processes by their mark."""
+    try:
+        return read_record(state.plane)
+    except StateError:
+        return None
+
+
+def _end(supervisor: int) -> None:
     try:
         process = psutil.Process(supervisor)
         process.send_signal(signal.SIGTERM)
-        process.wait(grace)
+        process.wait(GRACE)
     except psutil.TimeoutExpired:
         process.kill()
         process.wait(5)
     except psutil.NoSuchProcess:
         return
-
-
-def _grace(record: PlaneRecord | None) -> float:
-    """As long as the slowest Pod may take, and a little."""
-    return 60.0 if record is not None else 10.0
 
 
 def _last_line(path: Path) -> str:

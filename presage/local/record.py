@@ -5,11 +5,12 @@ Ages and memory are not in it: `presage status` asks the system when it is asked
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 import psutil
 
+from presage.errors import StateError
 from presage.files import canonical_json, read_json, sha256_bytes, write_json
 
 Phase = Literal["waiting", "initializing", "starting", "running", "backing-off", "done", "stopping", "stopped"]
@@ -91,16 +92,35 @@ def plan_path(plane: Path) -> Path:
     return plane / "plan.json"
 
 
+def supervisor_lock(plane: Path) -> Path:
+    """Held by the supervisor as long as it lives."""
+    return plane / "supervisor.lock"
+
+
 def record_path(plane: Path) -> Path:
     return plane / "plane.json"
 
 
 def read_record(plane: Path) -> PlaneRecord | None:
-    """The record in `plane`, None where no supervisor ever wrote one, or the last one left in order."""
+    """The record in `plane`, None where no supervisor ever wrote one, or the last one left in order. Raises StateError where it is damaged."""
+    return _read(record_path(plane), PlaneRecord, "`presage down` ends what runs there and removes it.")
+
+
+def read_plan(plane: Path) -> Plan | None:
+    """The plan in `plane`, None where there is none. Raises StateError where it is damaged."""
+    return _read(plan_path(plane), Plan, "`presage up` writes it anew.")
+
+
+_Document = TypeVar("_Document", Plan, PlaneRecord)
+
+
+def _read(path: Path, kind: type[_Document], remedy: str) -> _Document | None:
     try:
-        return msgspec.convert(read_json(record_path(plane)), PlaneRecord)
+        return msgspec.convert(read_json(path), kind)
     except FileNotFoundError:
         return None
+    except (ValueError, OSError) as error:
+        raise StateError(f"{path} is damaged ({error}). {remedy}") from None
 
 
 def write_record(plane: Path, record: PlaneRecord) -> None:

@@ -11,16 +11,13 @@ import signal
 import sys
 from pathlib import Path
 
-import msgspec
-
 from presage.errors import PlaneError, PresageError, StateError
-from presage.files import read_json
 from presage.local.addresses import pod_address, require_free
 from presage.local.children import end_marked, end_with_parent
 from presage.local.holds import held
 from presage.local.pod import PodRun
 from presage.local.reading import read_pods
-from presage.local.record import Plan, PlaneRecord, digest_of, plan_path, record_path, this_process, write_record
+from presage.local.record import Plan, PlaneRecord, digest_of, read_plan, record_path, supervisor_lock, this_process, write_record
 from presage.local.volumes import Volumes
 
 
@@ -104,11 +101,11 @@ def main(arguments: list[str] | None = None) -> int:
         end_with_parent(signal.SIGTERM, options.attached)
     root: Path = options.state.absolute()
     try:
-        with held(root / "plane" / "supervisor.lock", f"another supervisor runs in {root}. `presage --state {root} down` stops it."):
+        with held(supervisor_lock(root / "plane"), f"another supervisor runs in {root}. `presage --state {root} down` stops it."):
             end_marked(root)
-            if not plan_path(root / "plane").is_file():
+            plan = read_plan(root / "plane")
+            if plan is None:
                 raise PlaneError(f"{root} holds no plan to run. Use `presage up`.")
-            plan = msgspec.convert(read_json(plan_path(root / "plane")), Plan)
             asyncio.run(_run(root, plan))
     except PresageError as error:
         print(error.message, file=sys.stderr)

@@ -16,10 +16,11 @@ import psutil
 import pytest
 from planes import ALIVE, claim, config_map, container, deployment, manifests
 
-from presage.errors import PlaneError, PresageError
+from presage.errors import PlaneError, PresageError, StateError
 from presage.local import down, status, up
 from presage.local.addresses import pod_address
 from presage.local.children import marked
+from presage.local.record import plan_path, record_path
 from presage.state import State
 
 
@@ -68,6 +69,25 @@ def test_up_returns_once_the_probe_is_answered_and_down_leaves_nothing(state, tm
     assert down(state) == 1
     assert not psutil.pid_exists(pid)
     assert not status(state).running
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"overlay": 1}'])
+def test_a_damaged_record_is_said_and_down_still_ends_everything(state, tmp_path, damage):
+    up(state=state, manifests=manifests(tmp_path, deployment()))
+    record = record_of(state)
+    record_path(state.plane).write_text(damage)
+    with pytest.raises(StateError, match=r"plane\.json is damaged .* `presage down` ends what runs there"):
+        status(state)
+    down(state)
+    assert not psutil.pid_exists(record.supervisor)
+    assert not psutil.pid_exists(record.processes[0].pid)
+    assert not status(state).running
+
+
+def test_up_writes_a_damaged_plan_and_record_anew(state, tmp_path):
+    for path in (plan_path(state.plane), record_path(state.plane)):
+        path.write_text("{")
+    assert up(state=state, manifests=manifests(tmp_path, deployment())).ready
 
 
 def test_a_second_up_finds_it_running_and_changes_nothing(state, tmp_path):
