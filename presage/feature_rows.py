@@ -44,12 +44,14 @@ def _read(path: Path) -> "pl.DataFrame":
     import polars as pl
 
     readers = {
-        ".csv": lambda: pl.read_csv(path, infer_schema=False),
-        ".parquet": lambda: pl.read_parquet(path),
+        ".csv": lambda: pl.read_csv(path, infer_schema=False, glob=False),
+        ".parquet": lambda: pl.read_parquet(path, glob=False),
         ".json": lambda: pl.read_json(path, infer_schema_length=None),
     }
     if path.suffix not in readers:
         raise InputError(f"{path}: the suffix is {path.suffix!r}. Name a .csv, .parquet or .json file of feature rows.")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder. Name one file of feature rows.")
     try:
         return readers[path.suffix]()
     except FileNotFoundError:

@@ -59,7 +59,7 @@ def _evidently_page(reference: pl.DataFrame, held_out: pl.DataFrame, path: Path)
 
     columns = [name for name in reference.columns if reference[name].is_finite().any() and held_out[name].is_finite().any()]
     definition = DataDefinition(numerical_columns=columns)
-    sides = [Dataset.from_pandas(table.select(columns).to_pandas(), data_definition=definition) for table in (held_out, reference)]
+    sides = [Dataset.from_pandas(table.select(pl.col(columns).cast(pl.Float64)).to_pandas(), data_definition=definition) for table in (held_out, reference)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         snapshot = Report([DataDriftPreset()]).run(*sides)

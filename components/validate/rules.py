@@ -15,6 +15,8 @@ from presage.telemetry.schema import Metric
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """An event time before this is a clock that lost its battery, not history."""
 CLOCK_TOLERANCE = timedelta(minutes=5)
+LARGEST = 1e20
+"""Of any metric: nothing measured is larger, and slopes and squares of it still fit the features' Float32."""
 UNIT_FACTOR = 1.5
 """An entity whose median lies this many spans past the believable range reports in another unit, not in spikes."""
 
@@ -33,9 +35,12 @@ class CellRule:
 
 
 def _spoken(metric: Metric) -> str:
-    low = "-∞" if metric.low is None else f"{metric.low:g}"
-    high = "∞" if metric.high is None else f"{metric.high:g}"
-    return f"{metric.name} lies in [{low}, {high}] {metric.unit}"
+    low, high = _bounds(metric)
+    return f"{metric.name} lies in [{low:g}, {high:g}] {metric.unit}"
+
+
+def _bounds(metric: Metric) -> tuple[float, float]:
+    return -LARGEST if metric.low is None else metric.low, LARGEST if metric.high is None else metric.high
 
 
 def _other_unit(metric: Metric) -> pl.Expr:
@@ -51,12 +56,8 @@ def _other_unit_reason(metric: Metric) -> pl.Expr:
 
 
 def _out_of_range(metric: Metric) -> pl.Expr:
-    refused = ~_value.is_finite()
-    if metric.low is not None:
-        refused = refused | (_value < metric.low - 1e-9 * max(1.0, abs(metric.low)))
-    if metric.high is not None:
-        refused = refused | (_value > metric.high + 1e-9 * max(1.0, abs(metric.high)))
-    return refused
+    low, high = _bounds(metric)
+    return ~_value.is_finite() | (_value < low - 1e-9 * max(1.0, abs(low))) | (_value > high + 1e-9 * max(1.0, abs(high)))
 
 
 def _rate(back: int) -> pl.Expr:

@@ -52,6 +52,18 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path, name, content, says):
     assert "\n" not in caught.value.message
 
 
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path):
+    for name, value in (("rows[1].csv", 1), ("rows1.csv", 2)):
+        (tmp_path / name).write_text(f"a\n{value}\n")
+    assert read_feature_rows(tmp_path / "rows[1].csv").rows == [{"a": 1.0}]
+
+
+def test_a_folder_is_no_file(tmp_path):
+    (tmp_path / "rows.csv").mkdir()
+    with pytest.raises(InputError, match="is a folder. Name one file"):
+        read_feature_rows(tmp_path / "rows.csv")
+
+
 def test_nan_is_no_value(tmp_path):
     pl.DataFrame({"a": [math.nan]}).write_parquet(tmp_path / "rows.parquet")
     with pytest.raises(InputError, match="row 1: a is nan, not finite"):

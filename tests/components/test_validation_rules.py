@@ -27,8 +27,8 @@ def test_values_outside_the_believable_range_are_refused_and_become_null():
     assert "lies in [0, 1]" in result.refused["reason"][0]
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_what_is_no_number_is_refused_even_without_bounds(value):
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 3e38, -1e300])
+def test_what_no_feature_can_hold_is_refused_even_without_bounds(value):
     boundless = Metric("queue.depth", "1")
     assert refusals(one_metric({"web-01": [5.0, value, 6.0]}, boundless)) == [("range", "queue.depth", START + timedelta(minutes=1))]
 
