@@ -18,6 +18,7 @@ ASKED = 24
 SHOWN = 3
 SLIGHT = 0.1
 """A further reason with less than this part of the heaviest one's weight is not worth a person's time."""
+_SEVERAL, _NOTHING, _UNKNOWN = "several metrics", "nothing unusual", "too little history to compare with"
 _UNUSUAL = {"cross_metric": "out of step", "time_of_day": "unusual for the hour"}
 _ORDINARY = 3.0  # −log tail probability below which one in twenty quiet rows lies: a score that lowers the risk
 _QUIET = 1.0  # the mean of quiet rows
@@ -31,11 +32,14 @@ def in_words(reasons: Sequence[Reason], most: int = SHOWN) -> str:
 
 
 def distinct(reasons: Sequence[Reason], most: int) -> list[Reason]:
-    """The first reason about each metric (about no metric: each kind of statement), as heavy as SLIGHT asks, at most `most`."""
+    """The first reason about each metric (about no metric: each kind of statement), as heavy as SLIGHT asks, at most `most`.
+    Where some score is unusual, those that are not are left out: the two beside each other would read as a contradiction."""
     kept: dict[str, Reason] = {}
     for reason in reasons:
         if abs(reason.contribution) >= SLIGHT * abs(reasons[0].contribution):
             kept.setdefault(_subject(reason), reason)
+    if any(reason.feature.startswith("detector.") and _is_unusual(reason) for reason in kept.values()):
+        kept.pop(_NOTHING, None)
     return list(kept.values())[:most]
 
 
@@ -70,12 +74,12 @@ def _amount(value: float, unit: str, share: bool, change: bool) -> str:
 def _detector(reason: Reason) -> str:
     _, detector, aggregate = reason.feature.split(".", 2)
     if reason.value is None:
-        return "too little history to compare with"
+        return _UNKNOWN
     if not _is_unusual(reason):
-        return "nothing unusual"
+        return _NOTHING
     _, _, span = aggregate.partition("_")
     within = f" in {span}" if span.endswith(("h", "d")) else ""
-    return f"{reason.metric or 'several metrics'} {_UNUSUAL.get(detector, 'unusual')}{within}"
+    return f"{reason.metric or _SEVERAL} {_UNUSUAL.get(detector, 'unusual')}{within}"
 
 
 def _is_unusual(reason: Reason) -> bool:
@@ -88,7 +92,7 @@ def _subject(reason: Reason) -> str:
     if reason.feature.startswith("calendar."):
         return _CALENDAR.get(reason.feature.removeprefix("calendar.").partition("_")[0], reason.feature)
     if reason.feature.startswith("detector."):
-        return reason.metric if reason.metric and _is_unusual(reason) else f"detector {_is_unusual(reason)}"
+        return (reason.metric or _SEVERAL) if _is_unusual(reason) else _UNKNOWN if reason.value is None else _NOTHING
     return reason.feature.rpartition(".")[0]
 
 

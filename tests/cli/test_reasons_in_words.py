@@ -69,6 +69,11 @@ def test_several_scores_that_find_nothing_are_one_statement():
     assert in_words(quiet) == "nothing unusual ↓"
 
 
+def test_nothing_unusual_is_not_said_beside_something_unusual():
+    reasons = [reason("detector.ensemble.last", 0.4, -0.5, MEMORY), reason("detector.cross_metric.max_1h", 6.0, 0.3, MEMORY)]
+    assert in_words(reasons) == "system.memory.utilization out of step in 1h ↑"
+
+
 @given(st.lists(st.builds(reason, st.sampled_from(FEATURES), st.none() | st.floats(-1e13, 1e13), st.floats(-5, 5), st.none() | st.just(MEMORY)), max_size=24))
 def test_whatever_the_reasons_no_statement_comes_twice_and_no_raw_name_is_shown(given):
     kept = distinct(given, SHOWN)
