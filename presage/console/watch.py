@@ -29,7 +29,7 @@ from presage.state import State
 
 PERIOD = 1.0  # seconds between questions
 _BARS = "▁▂▃▄▅▆▇█"
-_PLAIN_WIDTH, _PICTURE_WIDTH = 180, 150
+_PLAIN_WIDTH, _PICTURE_WIDTH = 180, 170
 
 
 @dataclass
