@@ -27,6 +27,8 @@ from presage.errors import InputError, PresageError
 from presage.files import written_aside
 
 _TIME = Record.__struct_fields__.index("time")
+BEHIND_THE_SERVER = 10
+"""Niceness of a shipper that follows a server: where they share a core answers go first, the journal can wait."""
 CHUNK_RECORDS = 50_000
 """Most records in one round of files: bounds this process's memory."""
 
@@ -137,6 +139,7 @@ def main() -> int:
             else:
                 for number in (signal.SIGINT, signal.SIGTERM):
                     signal.signal(number, signal.SIG_IGN)  # the server decides: it closes the pipe when the last record is in
+                os.nice(BEHIND_THE_SERVER)
                 follow(options.journal, options.prediction_log, options.follow, sys.stdin.buffer)
     except PresageError as error:
         print(error.message, file=sys.stderr)
