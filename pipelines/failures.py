@@ -11,11 +11,11 @@ _LAST_WORDS = re.compile(r"^\s*(?P<kind>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$"
 _DISK_FULL = ("[Errno 28]", "[Errno 122]", "No space left on device", "os error 28")
 
 
-def failure_of(what: str, log: Path) -> RunFailed:
+def failure_of(what: str, log: Path, disk_full: bool = False) -> RunFailed:
     """what: `Step train`, or the pipeline where no step failed. The sentence of the PresageError that ended it; else what its
-    process said last, and where the whole of it is."""
+    process said last, and where the whole of it is. disk_full: the log could not be written to its end."""
     kind, message = _last_words(log.read_text(errors="replace").splitlines() if log.exists() else [])
-    if any(sign in message for sign in _DISK_FULL):
+    if (disk_full and not kind) or any(sign in message for sign in _DISK_FULL):
         return RunFailed(f"{what}: no space left on the device that holds {log.parent}. Free some space and run again: finished steps are kept.")
     if kind and _is_ours(kind):
         return RunFailed(f"{what}: {message}")

@@ -99,20 +99,20 @@ class LocalRun:
             assert worker.stdin is not None
             worker.stdin.write(json.dumps(asked).encode() + b"\n")
             worker.stdin.flush()
-            outputs, peak = self._follow(worker)
+            outputs, peak, disk_full = self._follow(worker)
         finally:
             _end(worker)
             self.progress.close()
             shutil.rmtree(scratch, ignore_errors=True)
         if outputs is None:
             failed = next((f"Step {step['name']}" for step in self.progress.steps if not step["succeeded"]), f"The pipeline {self.request.pipeline}")
-            raise failure_of(failed, self.folder / "pipeline.log")
+            raise failure_of(failed, self.folder / "pipeline.log", disk_full)
         return outputs, peak
 
-    def _follow(self, worker: subprocess.Popen[bytes]) -> tuple[dict[str, Any] | None, float]:
-        """Outputs by name (None where it failed), and the peak memory in MiB."""
+    def _follow(self, worker: subprocess.Popen[bytes]) -> tuple[dict[str, Any] | None, float, bool]:
+        """Outputs by name (None where it failed), the peak memory in MiB, and whether the disk was too full for the log."""
         assert worker.stdout is not None
-        memory, outputs = PeakMemory(os.getpid()), None
+        memory, outputs, disk_full = PeakMemory(os.getpid()), None, False
         buffer = b""
         with selectors.DefaultSelector() as selector:
             selector.register(worker.stdout, selectors.EVENT_READ)
@@ -124,13 +124,15 @@ class LocalRun:
                     continue
                 chunk = os.read(worker.stdout.fileno(), 65536)
                 if not chunk:
-                    return outputs, memory.mebibytes
+                    return outputs, memory.mebibytes, disk_full
                 *lines, buffer = (buffer + chunk).split(b"\n")
                 for line in lines:
                     event = json.loads(line)
                     if event["event"] == "outputs":
                         outputs = event["artifacts"]
-                    elif event["event"] != "failed":
+                    elif event["event"] == "failed":
+                        disk_full = event["disk_full"]
+                    else:
                         self.progress.take(event)
 
 

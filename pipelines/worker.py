@@ -5,6 +5,7 @@ gone, and this process takes its whole session with it: nothing goes on running 
 line (pipelines.events). What the orchestrator and the steps write goes to the log file alone.
 """
 
+import errno
 import json
 import logging
 import os
@@ -12,6 +13,7 @@ import signal
 import sys
 import threading
 import warnings
+from contextlib import suppress
 from typing import IO, Any
 
 from pipelines.catalogue import find_pipeline
@@ -46,7 +48,8 @@ def _run(request: dict[str, Any], events: IO[str]) -> int:
 
     logger = logging.getLogger()
     logger.setLevel(logging.INFO)
-    logger.addHandler(logging.StreamHandler(sys.stderr))
+    log = WorkerLog(sys.stderr)
+    logger.addHandler(log)
     logger.addFilter(EventFilter(send))
     local.init(
         runner=local.SubprocessRunner(use_venv=False), pipeline_root=request["root"], raise_on_error=True,
@@ -55,11 +58,22 @@ def _run(request: dict[str, Any], events: IO[str]) -> int:
     try:
         task = pipeline(**request["arguments"])
     except RuntimeError as error:  # a step failed: its own sentence is in the log
-        print(error, file=sys.stderr)
-        send({"event": "failed"})
+        with suppress(OSError):
+            print(error, file=sys.stderr, flush=True)
+        send({"event": "failed", "disk_full": log.disk_full})
         return 1
     send({"event": "outputs", "artifacts": {name: _place(value) for name, value in task.outputs.items()}})
     return 0
+
+
+class WorkerLog(logging.StreamHandler[Any]):
+    """disk_full: whether something could not be written for want of space. The words of a step that failed for the same reason are lost then."""
+
+    disk_full = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        error = sys.exc_info()[1]
+        self.disk_full |= isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _place(value: Any) -> Any:

@@ -42,8 +42,9 @@ def fit_detectors(series: dict[str, tuple[F32, F64]], metrics: tuple[str, ...], 
     seconds), unlabelled rows only. Raises InputError where no entity has FEWEST ticks."""
     enough = {entity: parts for entity, parts in sorted(series.items()) if np.isfinite(parts[0]).any(axis=1).sum() >= FEWEST}
     if not enough:
-        most = max((len(parts[0]) for parts in series.values()), default=0)
-        raise InputError(f"detectors need an entity with {FEWEST} unlabelled ticks; the longest has {most}. Give the source more unlabelled time.")
+        most = max((int(np.isfinite(parts[0]).any(axis=1).sum()) for parts in series.values()), default=0)
+        raise InputError(f"Detectors need an entity seen at {FEWEST} unlabelled ticks; the most seen has {most}. Give the source more unlabelled time, "
+                         "or a view whose tick is no shorter than the source's period.")
     pooled = np.concatenate([parts[0] for parts in enough.values()])
     fleet = _standard(pooled, np.zeros(len(metrics)), np.ones(len(metrics)))
     floor = RANGE_SHARE * _range(pooled)

@@ -1,5 +1,6 @@
 """`presage up`, `down`, `status`, `watch`, `logs`: the laptop plane from the command line."""
 
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -133,7 +134,7 @@ def _say_what_runs(plane: "object", root: Path) -> None:
     print_bindings(plane, console)
     if plane.not_honoured:
         say(f"{len(plane.not_honoured)} things that the manifests ask cannot be enforced on plain processes: `presage status` lists them")
-    command = "presage" if root == Path(".presage").absolute() else f"presage --state {root}"
+    command = "presage" if root == Path(".presage").absolute() else f"presage --state {shlex.quote(str(root))}"
     say(f"`{command} watch` shows the live table, `{command} status` what runs, `{command} logs NAME` what it wrote; `{command} down` stops it all.")
 
 

@@ -166,7 +166,7 @@ def _view(where: str, document: dict[str, object]) -> FeatureView:
         aggregations=chosen("aggregations", AGGREGATIONS),
         lags=tuple(duration("lags", lag) for lag in listed("lags")),
         calendar=chosen("calendar", CALENDAR_TERMS),
-        history=int(number("history", int, 1, 10_000)),
+        history=int(number("history", int, 0, 10_000)),
         min_coverage=number("min_coverage", float, 0, 1),
     )
     if not view.windows:

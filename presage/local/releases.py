@@ -32,7 +32,10 @@ def trained_release(state: State, name: str, source: str) -> Reference | None:
 
     kept = set(ReleaseStore(state.releases).versions(name))
     for folder in reversed(finished_runs(state)):
-        reference = _released(read_json(folder / "result.json"), source)
+        try:
+            reference = _released(read_json(folder / "result.json"), source)
+        except ValueError:  # damaged: a run that says nothing made no release to serve
+            continue
         if reference is not None and reference.name == name and reference.version in kept:
             return reference
     return None
@@ -43,8 +46,10 @@ def local_uri(name: str) -> str:
     return f"{_SCHEME}{name}{_LOCAL}"
 
 
-def _released(result: dict[str, object], source: str) -> Reference | None:
+def _released(result: object, source: str) -> Reference | None:
     """The release that a run's result names, if the run read the fleet of `source`."""
+    if not isinstance(result, dict):
+        return None
     model, read = result.get("model"), result.get("source")
     if not isinstance(model, dict) or not isinstance(read, str) or (read != source and _fleet(read) != _fleet(source)):
         return None

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path, PurePosixPath
 
 from presage.errors import PlaneError
-from presage.files import written_aside
+from presage.files import read_text, written_aside
 from presage.local.pods import Pod, Volume
 from presage.manifests.objects import Manifest, label
 
@@ -37,7 +37,7 @@ class Volumes:
             raise PlaneError(f"{label(manifest)}: binaryData cannot be mounted here. Use data.")
         pattern = _annotation(manifest, FILES)
         for path in sorted(self._root.glob(pattern)) if pattern else []:
-            data[path.name] = path.read_text()
+            data[path.name] = read_text(path, f"file of {label(manifest)}", "Remove it, or write it again.")
         return data
 
     def claim(self, namespace: str, name: str) -> Path:

@@ -130,7 +130,7 @@ class Layout:
             raise ArtifactRefused("format", f"{self.folder}/index.json cannot be read ({error.strerror}). Name another release store.") from None
         if len(content) > DOCUMENT_LIMIT:
             raise ArtifactRefused("size", f"{self.folder}/index.json has more than {DOCUMENT_LIMIT} bytes. Remove old releases.")
-        return _decode(content, Index, INDEX, "index.json")
+        return _decode(content, Index, INDEX, f"{self.folder}/index.json")
 
     @contextmanager
     def adding(self) -> Iterator[list[Descriptor]]:

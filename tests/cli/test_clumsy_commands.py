@@ -78,8 +78,8 @@ def test_a_policy_that_cannot_be_read_says_why(tmp_path, content, sentence):
 
 
 @pytest.mark.parametrize(("written", "instead", "sentence"), [
-    ("history: 72", "history: many", "history is 'many'. Give a whole number from 1 to 10000."),
-    ("history: 72", "history: 0", "history is 0. Give a whole number from 1"),
+    ("history: 72", "history: many", "history is 'many'. Give a whole number from 0 to 10000."),
+    ("history: 72", "history: -1", "history is -1. Give a whole number from 0"),
     ("min_coverage: 0.5", "min_coverage: nan", "min_coverage is 'nan'. Give a number from 0 to 1."),
     ("tick: 5m", "tick: 0m", "tick: '0m' is no duration."),
     ("tick: 5m", f"tick: {'9' * 30}d", "is longer than any clock counts."),

@@ -60,7 +60,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path):
 
 def test_a_folder_is_no_file(tmp_path):
     (tmp_path / "rows.csv").mkdir()
-    with pytest.raises(InputError, match="is a folder. Name one file"):
+    with pytest.raises(InputError, match=r"is a folder\. Name one file"):
         read_feature_rows(tmp_path / "rows.csv")
 
 

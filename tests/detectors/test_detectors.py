@@ -122,8 +122,15 @@ def test_a_metric_that_stands_still_does_not_drown_the_others():
 
 
 def test_too_little_unlabelled_time_is_said():
-    with pytest.raises(InputError, match="the longest has 30"):
+    with pytest.raises(InputError, match="the most seen has 30"):
         fit_detectors({"a": wave(30, 1)}, METRICS, TICK, seed=0)
+
+
+def test_ticks_that_nothing_was_seen_at_do_not_count():
+    series, times = wave(400, 1)
+    series[np.arange(400) % 50 != 0] = np.nan
+    with pytest.raises(InputError, match="the most seen has 8"):
+        fit_detectors({"a": (series, times)}, METRICS, TICK, seed=0)
 
 
 def test_an_entity_too_short_to_be_fitted_takes_the_arrays_of_all():

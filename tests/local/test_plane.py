@@ -168,6 +168,15 @@ def test_a_claim_and_a_config_map_can_be_parts_of_the_state(state, tmp_path):
     assert (state.plane / "logs" / "web.log").read_text().splitlines()[0] == "['index.json', 'local.pub']"
 
 
+def test_a_key_that_is_no_text_is_named(state, tmp_path):
+    (state.keys / "other.pub").write_bytes(b"\xff\xfe")
+    volumes = [{"name": "trust", "configMap": {"name": "trust"}}]
+    mounted = web(volumeMounts=[{"name": "trust", "mountPath": "/trust"}])
+    parts = [config_map("trust", {}, **{"plane.presage/files": "keys/*.pub"}), deployment(containers=[mounted], volumes=volumes)]
+    with pytest.raises(PlaneError, match=r"other\.pub: the file of .*trust is no UTF-8 text\. Remove it"):
+        up(state=state, manifests=manifests(tmp_path, *parts))
+
+
 def test_a_part_of_the_state_cannot_lead_out_of_it(state, tmp_path):
     volumes = [{"name": "store", "persistentVolumeClaim": {"claimName": "store"}}]
     parts = [claim("store", **{"plane.presage/folder": "../elsewhere"}), deployment(volumes=volumes)]

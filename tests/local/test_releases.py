@@ -57,6 +57,14 @@ def test_a_release_of_another_fleet_does_not_count(made, state, source):
     assert trained_release(state, "incident", "simulated") is None
 
 
+@pytest.mark.parametrize("damage", ["", "{", "[]", "null", '{"source": "simulated", "model": {"uri": 7}}'])
+def test_a_damaged_result_is_passed_over(made, state, damage):
+    ran(state, "one", "simulated", made[1])
+    (state.runs / "two").mkdir(exist_ok=True)
+    (state.runs / "two" / "result.json").write_text(damage)
+    assert str(trained_release(state, "incident", "simulated")) == made[1]
+
+
 def test_a_release_that_left_the_store_does_not_count(made, state):
     ran(state, "one", "simulated", made[1].replace("incident:1@", "incident:9@"))
     assert trained_release(state, "incident", "simulated") is None

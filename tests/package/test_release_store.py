@@ -1,6 +1,7 @@
 """The release store: versions of a name, digests that do not depend on who signs, an OCI layout that others can read."""
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -77,6 +78,12 @@ def test_the_layout_is_what_the_specification_asks_for(tmp_path):
 def test_everything_in_the_store_is_its_owners_alone(tmp_path):
     world(tmp_path)
     assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "releases").rglob("*") if path.is_file())
+
+
+def test_a_damaged_index_is_said_with_its_place(tmp_path):
+    (tmp_path / "index.json").write_text("{")
+    with pytest.raises(ArtifactRefused, match=re.escape(f"{tmp_path}/index.json is no OCI document")):
+        ReleaseStore(tmp_path).versions("incident")
 
 
 def test_an_unknown_release_is_said_with_what_there_is(tmp_path):

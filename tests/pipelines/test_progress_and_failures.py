@@ -1,6 +1,8 @@
 """A clean line a step, and a failed step's own sentence."""
 
+import codecs
 import io
+import logging
 import re
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from pipelines.events import read_event
 from pipelines.failures import failure_of
 from pipelines.progress import Progress
+from pipelines.worker import WorkerLog
 from presage.files import write_json
 
 EXECUTING = "Executing task \x1b[96m'train'\x1b[0m"
@@ -63,6 +66,21 @@ def test_a_failed_step_says_its_own_sentence(tmp_path, last, sentence):
     failure = failure_of("Step train", log)
     assert failure.exit_code == 1
     assert re.search(sentence, failure.message)
+
+
+def test_a_step_whose_last_words_found_no_room_says_that_the_disk_was_full(tmp_path):
+    log = tmp_path / "pipeline.log"
+    log.write_text("Executing task 'train'\n")
+    assert "no space left on the device that holds" in failure_of("Step train", log, disk_full=True).message
+
+
+def test_a_log_that_cannot_be_written_says_whether_the_disk_is_full():
+    with Path("/dev/full").open("wb", buffering=0) as nowhere:
+        full, gone = WorkerLog(codecs.getwriter("utf-8")(nowhere)), WorkerLog(io.StringIO())
+        gone.stream.close()
+        for log in (full, gone):
+            log.emit(logging.LogRecord("kfp", logging.INFO, "", 0, "step failed", None, None))
+    assert (full.disk_full, gone.disk_full) == (True, False)
 
 
 def test_a_step_that_was_killed_says_so(tmp_path):
