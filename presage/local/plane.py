@@ -5,6 +5,7 @@
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from presage.state import State
 
 PATIENCE = 180.0  # seconds until everything must be ready
 GRACE = 60.0  # seconds for a supervisor to end: as long as the slowest Pod may take, and a little
+LEAST_ROOM = 64 * 2**10  # bytes
 _HOPELESS = 3  # failures in a row, after which `up` gives up
 Say = Callable[[str], None]
 
@@ -153,6 +155,7 @@ def _wait_until_ready(state: State, supervisor: "subprocess.Popen[bytes] | None"
             if record.ready:
                 return status(state)
             _raise_if_hopeless(record)
+            require_room(state.root, shutil.disk_usage(state.root).free)
             for process in record.processes:
                 news = f"{process.name}: {'ready' if process.ready and not process.initializes else process.phase}"
                 if process.phase != "waiting" and news not in heard:
@@ -161,6 +164,12 @@ def _wait_until_ready(state: State, supervisor: "subprocess.Popen[bytes] | None"
         time.sleep(0.05)
     waiting = [f"{process.name} ({process.message or process.ended or process.phase})" for process in (record.processes if record else []) if not process.ready]
     raise PlaneError(f"not ready after {PATIENCE:.0f} s: {', '.join(waiting)}. `presage logs NAME` shows what each wrote.")
+
+
+def require_room(root: Path, free: int) -> None:
+    """Raise StateError where `free` bytes are too few to go on starting: on a full disk the record of what runs goes stale."""
+    if free < LEAST_ROOM:
+        raise StateError(f"{root}: no space left on the device ({free} bytes are free). Free some space and run `presage up` again.")
 
 
 def _raise_if_hopeless(record: PlaneRecord) -> None:

@@ -20,6 +20,7 @@ from presage.errors import PlaneError, PresageError, StateError
 from presage.local import down, status, up
 from presage.local.addresses import pod_address
 from presage.local.children import marked
+from presage.local.plane import require_room
 from presage.local.record import plan_path, record_path
 from presage.state import State
 
@@ -88,6 +89,12 @@ def test_up_writes_a_damaged_plan_and_record_anew(state, tmp_path):
     for path in (plan_path(state.plane), record_path(state.plane)):
         path.write_text("{")
     assert up(state=state, manifests=manifests(tmp_path, deployment())).ready
+
+
+def test_up_does_not_wait_on_a_full_disk(tmp_path):
+    with pytest.raises(StateError, match=r"no space left on the device \(512 bytes are free\)\. Free some space"):
+        require_room(tmp_path, 512)
+    require_room(tmp_path, 2**30)
 
 
 def test_a_second_up_finds_it_running_and_changes_nothing(state, tmp_path):
