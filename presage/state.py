@@ -33,6 +33,8 @@ class State:
         taking it over would shut others out of it.
         """
         root = Path(path or os.environ.get("PRESAGE_STATE") or ".presage").absolute()
+        if bad := next((mark for mark in str(root) if mark == "?" or not mark.isprintable()), None):
+            raise StateError(f"{root} cannot hold the state: {bad!r} in its name cannot be written in a database's address. Name another folder with --state.")
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             status = root.stat()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from presage.package.locks import locked
 from presage.package.store import Published
 
 EXPERIMENT = "incident-training"
@@ -34,13 +35,24 @@ def register(
 
     releases: name → (release, documents to keep beside the version: file name → content).
     """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with locked(folder):  # MLflow asks and then makes: two runs that end together would both make
+        return _register(folder, run_id, parameters, measures, releases)
+
+
+def _register(
+    folder: Path,
+    run_id: str,
+    parameters: Mapping[str, str],
+    measures: Mapping[str, float | None],
+    releases: Mapping[str, tuple[Published, Mapping[str, bytes]]],
+) -> Registered:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves the machine
     from mlflow.entities import Metric, Param
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # that its tables are being made is no news
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     experiment = client.get_experiment_by_name(EXPERIMENT)

@@ -124,6 +124,13 @@ def test_a_folder_that_others_use_is_not_taken_over(tmp_path, capsys):
     assert [found.name for found in shared.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.parametrize("name", ["what?", "two\nlines", "bell\a"])
+def test_a_state_that_no_database_address_can_name_is_refused_and_not_made(tmp_path, name, capsys):
+    assert main(["--state", str(tmp_path / name), "status"]) == 1
+    assert "in its name cannot be written in a database's address. Name another folder" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_state_of_ours_that_was_opened_to_others_is_closed_again(tmp_path):
     (tmp_path / "mine" / "runs").mkdir(parents=True)
     (tmp_path / "mine").chmod(0o755)

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -13,11 +14,13 @@ from builders.trained import HISTORY, METRICS, steps
 
 from components.package.lineage import RunIdentity, folder_digest
 from components.package.package import package
+from components.package.registry import register
 from presage.errors import InputError
 from presage.files import read_json, write_json
 from presage.package.gate import admit
 from presage.package.keys import Trust
-from presage.package.store import ReleaseStore
+from presage.package.reference import Reference
+from presage.package.store import Published, ReleaseStore
 from presage.package.trees import TreeArrays
 from presage.state import State
 
@@ -103,6 +106,14 @@ def test_the_run_and_its_versions_are_registered_as_candidates(packaged):
     assert tags["presage.release"] == result["model"]["uri"]
     assert sorted(aliases) == [("incident", "candidate"), ("incident-sequence", "candidate")]
     assert all(path.stat().st_mode & 0o077 == 0 for path in (packaged / "state" / "mlflow").rglob("*"))
+
+
+def test_runs_that_end_together_are_all_registered(packaged, tmp_path):
+    registry = another_state(packaged, tmp_path).mlflow
+    release = Published(Reference("together", 1, "sha256:" + "e" * 64), admitted(packaged, "incident").document)
+    with ThreadPoolExecutor(3) as pool:
+        ended = [pool.submit(register, registry, f"run-{number}", {}, {}, {"together": (release, {})}) for number in range(3)]
+    assert [one.result().versions for one in ended] == [{"together": "1"}] * 3
 
 
 def test_result_names_the_release_as_the_schema_asks(packaged):
