@@ -24,7 +24,12 @@ from presage.errors import InputError, StateError
 
 @contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
-    """Yield a fresh name beside `path`; on success rename it over `path`, on any error remove it."""
+    """Yield a fresh name beside `path`; on success rename it over `path`, on any error remove it.
+
+    Raises InputError where something lies at `path` that is not to be replaced: a device, or a folder by a file.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path} is neither a file nor a folder. Name another place.")
     path.parent.mkdir(parents=True, exist_ok=True)
     holder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     aside = holder / path.name
@@ -32,6 +37,8 @@ def written_aside(path: Path) -> Iterator[Path]:
         yield aside
         if aside.is_dir():
             _replace_folder(aside, path, holder / "replaced")
+        elif path.is_dir():
+            raise InputError(f"{path} is a folder. Name a file.")
         else:
             aside.chmod(0o600)
             with aside.open("rb") as handle:

@@ -50,7 +50,10 @@ class State:
 
     def _folder(self, *names: str) -> Path:
         folder = self.root.joinpath(*names)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StateError(f"{folder} cannot be made: {error.strerror}. Name a folder that can be written to with --state.") from error
         return folder
 
     @property

@@ -5,6 +5,7 @@
     Ctrl-C                    nothing                                         130
     a reader that went away   nothing (`presage status | head -1`)            141
     a full disk               the file, and that nothing was changed          1
+    a place not to be written the file or folder, and why                     1
     anything else             what it was, and the log with the whole trace   70: a fault of ours
 """
 
@@ -43,6 +44,8 @@ def told(error: BaseException) -> tuple[int, str]:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         place = f"{error.filename}: " if error.filename else ""
         return 1, f"{place}no space left on the device. Free some space and run the command again."
+    if isinstance(error, OSError) and error.filename and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return 1, f"{error.filename}: {(error.strerror or 'not permitted').lower()}. Name a place that you may write to, or change who may."
     first = (str(error).strip().splitlines() or [""])[0]
     fact = f"{type(error).__name__}: {first}" if first else type(error).__name__
     log = _write_trace(error)

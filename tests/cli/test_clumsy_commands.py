@@ -131,6 +131,13 @@ def test_a_state_that_no_database_address_can_name_is_refused_and_not_made(tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_of_the_state_that_cannot_be_made_is_named(own_state, capsys):
+    own_state.mkdir()
+    (own_state / "plane").write_text("a file where a folder belongs")
+    assert main(["status"]) == 1
+    assert f"{own_state / 'plane'} cannot be made: File exists. Name a folder" in capsys.readouterr().err
+
+
 def test_a_state_of_ours_that_was_opened_to_others_is_closed_again(tmp_path):
     (tmp_path / "mine" / "runs").mkdir(parents=True)
     (tmp_path / "mine").chmod(0o755)

@@ -118,6 +118,12 @@ def test_a_full_disk_names_the_file_and_the_remedy(capsys):
     assert capsys.readouterr().err == "/data/out.parquet: no space left on the device. Free some space and run the command again.\n"
 
 
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_a_place_that_may_not_be_written_is_named(number, capsys):
+    assert explain(OSError(number, os.strerror(number), "/data/runs")) == 1
+    assert capsys.readouterr().err == f"/data/runs: {os.strerror(number).lower()}. Name a place that you may write to, or change who may.\n"
+
+
 def test_a_fault_of_ours_is_one_line_and_its_trace_is_kept(own_state, capsys):
     def broken():
         raise ZeroDivisionError("division by zero")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from presage.errors import StateError
+from presage.errors import InputError, StateError
 from presage.files import canonical_json, write_bytes, write_json, written_aside
 
 
@@ -29,6 +29,17 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path):
             (aside / generation).write_text("x")
     assert [path.name for path in target.iterdir()] == ["second"]
     assert [path.name for path in tmp_path.iterdir()] == ["artifact"]
+
+
+def test_a_file_does_not_replace_a_folder_nor_anything_a_device(tmp_path: Path):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match=r"folder is a folder\. Name a file\."):
+        write_bytes(tmp_path / "folder", b"x")
+    with pytest.raises(InputError, match=r"pipe is neither a file nor a folder\."):
+        write_bytes(tmp_path / "pipe", b"x")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]
 
 
 def test_files_are_readable_by_their_owner_only(tmp_path: Path):
