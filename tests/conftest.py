@@ -34,6 +34,23 @@ def serving_site(tmp_path_factory, worker_id):
         return open_site(root) if (root / "rows.npy").exists() else build_site(root)
 
 
+@pytest.fixture(scope="module")
+def server(serving_site, tmp_path_factory):
+    """One server process for the tests of a module that only ask it questions."""
+    from benchmarks.serving_process import ServerProcess
+
+    with ServerProcess(serving_site, tmp_path_factory.mktemp("server"), "--ship_seconds=0.2", "--patience_seconds=1") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    import httpx2
+
+    with httpx2.Client(base_url=server.address, timeout=30) as opened:
+        yield opened
+
+
 @pytest.fixture(scope="session")
 def trained_state(tmp_path_factory, worker_id):
     """A State with one finished run of the whole pipeline over a small simulated fleet (builders.runs); read it, never write to it."""
