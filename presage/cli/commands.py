@@ -19,6 +19,7 @@ class Listed:
 
 COMMANDS: tuple[Listed, ...] = (
     Listed("up", "presage.cli.plane:up", "Train if needed, serve, stream telemetry and show the live table."),
+    Listed("apply", "presage.cli.plane:apply", "Move what runs to the manifests as they are now, without dropping a request."),
     Listed("down", "presage.cli.plane:down", "Stop everything that `up` started."),
     Listed("status", "presage.cli.plane:status", "What runs, where, since when."),
     Listed("watch", "presage.cli.plane:watch", "The live table: server, risk, interval, tier, reasons."),

@@ -1,4 +1,4 @@
-"""`presage up`, `down`, `status`, `watch`, `logs`: the laptop plane from the command line."""
+"""`presage up`, `apply`, `down`, `status`, `watch`, `logs`: the laptop plane from the command line."""
 
 import shlex
 import signal
@@ -49,6 +49,22 @@ def up(
             return 0
     print_once(state)
     _say_what_runs(plane, state.root)
+    return 0
+
+
+def apply(output: OutputOption = Output.table) -> int:
+    """Render the running overlay again, and move what runs to it: Pods are replaced when their template changed and only then.
+
+    What does not come up leaves what ran before serving; the exit code is then 1.
+    """
+    from presage import local
+    from presage.console.plane import print_status
+
+    plane = local.apply(say=say)
+    if output is Output.json:
+        print_json(local.status_document(plane))
+    else:
+        print_status(plane)
     return 0
 
 

@@ -1,14 +1,33 @@
-"""Each Pod's own loopback address: derived from the state directory and the Pod's name, so that planes run side by side."""
+"""Each Pod's own loopback addresses: derived from the state directory and the Pod's name, so that planes run side by side.
+
+The outer one stands for the Pod's IP; with a mesh only the Pod's proxy listens there. The inner one stands for 0.0.0.0 and 127.0.0.1.
+"""
 
 import errno
 import hashlib
 import socket
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from presage.errors import PlaneError
+
+
+@dataclass(frozen=True)
+class PodAddress:
+    """outer and inner are the same where no proxy stands before the Pod."""
+
+    outer: str
+    inner: str
+
+
+def pod_addresses(state: Path, pod: str, proxied: bool, taken: Iterable[str] = ()) -> PodAddress:
+    """Both addresses of the Pod called `pod` (`namespace/name`)."""
+    others = set(taken)
+    outer = pod_address(state, pod, others)
+    return PodAddress(outer, pod_address(state, f"{pod}/inner", {*others, outer}) if proxied else outer)
 
 
 def pod_address(state: Path, pod: str, taken: Iterable[str] = ()) -> str:

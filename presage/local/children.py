@@ -1,11 +1,11 @@
-"""Processes that end with whoever started them, and finding those of a plane again."""
+"""What a container's process is before its program starts, and finding all processes of a plane again."""
 
 import ctypes
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import psutil
@@ -24,16 +24,11 @@ def end_with_parent(number: int = signal.SIGKILL, parent: int | None = None) -> 
             os.kill(os.getpid(), number)
 
 
-def prepare_child(parent: int) -> Callable[[], None]:
-    """What a container's process does between fork and exec: dies with the supervisor, gains no privileges, shares no files."""
-
-    def prepare() -> None:
-        os.umask(0o077)
-        end_with_parent(signal.SIGKILL, parent)
-        if _libc is not None:
-            _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-
-    return prepare
+def prepare_child() -> None:
+    """What a container's process does between fork and exec: gains no privileges, shares no files."""
+    os.umask(0o077)
+    if _libc is not None:
+        _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 def signal_group(leader: int, number: int) -> None:
@@ -55,15 +50,26 @@ def marked(root: Path) -> Iterator[psutil.Process]:
             continue
 
 
-def end_marked(root: Path, patience: float = 5.0) -> int:
-    """Kill whatever a dead supervisor left behind; how many there were. Waits until they are gone, at most `patience` seconds."""
-    found = list(marked(root))
+def end_marked(root: Path, patience: float = 5.0, keep: Collection[int] = ()) -> int:
+    """Kill whatever a dead supervisor left behind, save `keep` and their descendants; how many there were.
+
+    Waits until they are gone, at most `patience` seconds.
+    """
+    kept = {pid for leader in keep for pid in _family(leader)}
+    found = [process for process in marked(root) if process.pid not in kept]
     for process in found:
         try:
             process.kill()
         except psutil.Error:
             continue
     until = time.monotonic() + patience
-    while any(True for _ in marked(root)) and time.monotonic() < until:
-        psutil.wait_procs(found, timeout=0.1)
+    while found and psutil.wait_procs(found, timeout=0.1)[1] and time.monotonic() < until:
+        continue
     return len(found)
+
+
+def _family(pid: int) -> set[int]:
+    try:
+        return {pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))}
+    except psutil.Error:
+        return {pid}

@@ -1,19 +1,21 @@
-"""One container as a process: started, probed, watched, restarted with back-off, stopped."""
+"""One container as a process: started (or found again), probed, watched, restarted with back-off, stopped."""
 
 import asyncio
 import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import psutil
 
-from presage.local.children import prepare_child, signal_group
+from presage.errors import PresageError
+from presage.local import processes
+from presage.local.invocation import Invocation, Invoke
 from presage.local.pods import Container
 from presage.local.probe import Probe, ask
+from presage.local.processes import Process
 from presage.local.record import ProcessRecord
 
 FIRST_BACK_OFF, LONGEST_BACK_OFF, GOOD_RUN = 0.5, 60.0, 60.0  # seconds; a run of GOOD_RUN forgets earlier failures
@@ -21,26 +23,26 @@ IMPATIENCE = 0.1  # seconds between questions until a container is ready: a pers
 _LOG_LIMIT = 10 * 2**20  # bytes; then the log becomes <name>.log.1
 
 
-@dataclass(frozen=True)
-class Invocation:
-    """What to execute for a container, everything rewritten for this machine."""
-
-    command: list[str]
-    environment: dict[str, str]
-    folder: Path
-    log: Path
-    grace: float
-
-
 class ContainerRun:
     """A container's life. `record` is what the plane's record shows of it; `changed` is called when that changes."""
 
-    def __init__(self, container: Container, invocation: Invocation, record: ProcessRecord, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, container: Container, invoke: Invoke, record: ProcessRecord, changed: Callable[[], None], running: Process | None = None,
+    ) -> None:
+        """invoke: what to execute, asked at each start. running: its process where an earlier program of the plane started it already."""
         self.container = container
         self.record = record
-        self._invocation = invocation
+        self._invoke = invoke
+        self._invocation: Invocation | None = None
         self._changed = changed
+        self._running = running
         self._stopping = asyncio.Event()
+        self.started = asyncio.Event()
+
+    @property
+    def adopted(self) -> bool:
+        """Whether its process runs already and was found again."""
+        return self._running is not None
 
     async def run_once(self) -> bool:
         """An init container's turn: run to the end; whether it succeeded (exit code 0)."""
@@ -80,55 +82,57 @@ class ContainerRun:
     def stopping(self) -> bool:
         return self._stopping.is_set()
 
-    async def _execute(self, probed: bool) -> int:
-        """One process from start to end; its exit code. Afterwards nothing of its process group is left."""
+    async def _execute(self, probed: bool) -> int | None:
+        """One process from start to end; its exit code (None: not known). Afterwards nothing of its process group is left."""
         self._rotate_log()
+        process, self._running = self._running, None
+        adopted = process is not None
         try:
+            what = self._invocation = self._invoke()
             with self._open_log() as log:
                 mark = log.tell()
-                process = await asyncio.create_subprocess_exec(
-                    *self._invocation.command, env=self._invocation.environment, cwd=self._invocation.folder, stdin=asyncio.subprocess.DEVNULL,
-                    stdout=log, stderr=log, start_new_session=True, preexec_fn=prepare_child(os.getpid()),
-                )
-        except OSError as error:
+                if process is None:
+                    process = processes.start(what.command, environment=what.environment, folder=what.folder, output=log)
+        except (OSError, PresageError) as error:
             self.record.failures += 1
-            self._set(phase="stopped", ready=False, ended=f"cannot be started: {error.strerror}")
+            self._set(phase="stopped", ready=False, ended=f"cannot be started: {error.strerror if isinstance(error, OSError) else error}")
             return 127
-        self._set(phase="starting" if probed else "initializing", ready=False, pid=process.pid, started=time.time(), message="")
-        watch = asyncio.create_task(self._watch(process.pid, probed))
+        if not adopted:
+            self._set(
+                phase="starting" if probed else "initializing", ready=False, pid=process.pid, created=process.created, started=time.time(), message="",
+            )
+        watch = asyncio.create_task(self._watch(process.pid, probed, adopted))
         stop = asyncio.create_task(self._stopping.wait())
         end = asyncio.create_task(process.wait())
         try:
             await asyncio.wait({watch, stop, end}, return_when=asyncio.FIRST_COMPLETED)
             killed_for = watch.result() if watch.done() and not end.done() else ""
             if not end.done():
-                await self._end(process.pid, end, at_once=killed_for.startswith("used"))
+                await self._end(process, end, at_once=killed_for.startswith("OOMKilled"))
         finally:
             for task in (watch, stop):
                 task.cancel()
-            signal_group(process.pid, signal.SIGKILL)
+            process.kill_group()
         code = await end
+        self.started.clear()
         succeeded = code == 0 and not probed
         self.record.failures += 0 if self._stopping.is_set() or self.record.ready or succeeded else 1
         self._set(phase="stopped", ready=False, pid=None, started=None, ended=killed_for or self._last_words(mark, code))
         return code
 
-    async def _end(self, pid: int, end: "asyncio.Task[int]", at_once: bool) -> None:
+    async def _end(self, process: Process, end: "asyncio.Task[int | None]", at_once: bool) -> None:
         self._set(phase="stopping", ready=False)
         if not at_once:
-            try:
-                os.kill(pid, signal.SIGTERM)
-            except ProcessLookupError:
-                return
-            await asyncio.wait({end}, timeout=self._invocation.grace)
+            process.signal(signal.SIGTERM)
+            await asyncio.wait({end}, timeout=self._invocation.grace if self._invocation else 0)
         if not end.done():
-            signal_group(pid, signal.SIGKILL)
+            process.kill_group()
 
-    async def _watch(self, pid: int, probed: bool) -> str:
+    async def _watch(self, pid: int, probed: bool, adopted: bool) -> str:
         """Probes and memory, until the process must be ended; the reason why."""
         tasks = [asyncio.create_task(self._watch_memory(pid))]
         if probed:
-            tasks.append(asyncio.create_task(self._watch_probes()))
+            tasks.append(asyncio.create_task(self._watch_probes(adopted)))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             return done.pop().result()
@@ -143,12 +147,14 @@ class ContainerRun:
             self._shorten_log()
             used = resident_bytes(pid)
             if limit is not None and used > limit:
-                return f"used {used / 2**20:.0f} MiB, over its limit of {limit / 2**20:.0f} MiB"
+                return f"OOMKilled: used {used / 2**20:.0f} MiB, over its limit of {limit / 2**20:.0f} MiB"
 
-    async def _watch_probes(self) -> str:
-        if self.container.startup is not None and (reason := await self._until_started(self.container.startup)):
+    async def _watch_probes(self, adopted: bool) -> str:
+        was_up = adopted and self.record.phase == "running"  # what ran and was ready stays so until a probe says otherwise
+        if not was_up and self.container.startup is not None and (reason := await self._until_started(self.container.startup)):
             return f"did not start: {reason}"
-        self._set(phase="running", ready=self.container.readiness is None)
+        self.started.set()
+        self._set(phase="running", ready=self.container.readiness is None or (was_up and self.record.ready))
         watching = {asyncio.create_task(self._watch_readiness())}
         if self.container.liveness is not None:
             watching.add(asyncio.create_task(self._until_failed(self.container.liveness)))
@@ -198,7 +204,7 @@ class ContainerRun:
             await asyncio.sleep(probe.period if self.record.ready else min(IMPATIENCE, probe.period))
 
     async def _ask(self, probe: Probe) -> str | None:
-        return await ask(probe, self.record.address, self._invocation.environment)
+        return await ask(probe, self.record.inner, self._invocation.environment if self._invocation else {})
 
     def _set(self, **values: object) -> None:
         before = {name: getattr(self.record, name) for name in values}
@@ -208,29 +214,29 @@ class ContainerRun:
             self._changed()
 
     def _open_log(self) -> BinaryIO:
-        descriptor = os.open(self._invocation.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = os.open(self.record.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         handle = os.fdopen(descriptor, "ab")
         handle.seek(0, os.SEEK_END)
         return handle
 
     def _rotate_log(self) -> None:
-        log = self._invocation.log
+        log = Path(self.record.log)
         if log.exists() and log.stat().st_size > _LOG_LIMIT:
             log.replace(log.with_name(log.name + ".1"))
 
     def _shorten_log(self) -> None:
         """A running program keeps its file: copy it aside, then empty it (it writes at the end, wherever that is)."""
-        log = self._invocation.log
+        log = Path(self.record.log)
         if log.exists() and log.stat().st_size > _LOG_LIMIT:
             log.with_name(log.name + ".1").write_bytes(log.read_bytes()[-_LOG_LIMIT:])
             os.truncate(log, 0)
 
-    def _last_words(self, mark: int, code: int) -> str:
+    def _last_words(self, mark: int, code: int | None) -> str:
         """`exit code 1: <the last line it wrote>`, as a termination message would be; of a success the code alone."""
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        how = "an exit code that nobody saw" if code is None else f"signal {-code}" if code < 0 else f"exit code {code}"
         if code == 0:
             return how
-        with self._invocation.log.open("rb") as log:
+        with Path(self.record.log).open("rb") as log:
             size = log.seek(0, os.SEEK_END)
             log.seek(max(mark if mark <= size else 0, size - 4096))
             lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]

@@ -3,7 +3,7 @@
 import msgspec
 
 from presage.files import read_json
-from presage.local.reading import read_pods
+from presage.local.reading import read
 from presage.local.record import Plan, plan_path, read_record
 from presage.local.substitution import Substitution
 from presage.local.volumes import Volumes
@@ -16,11 +16,12 @@ def argument(state: State, option: str) -> str | None:
     if record is None or not record.alive:
         return None
     plan = msgspec.convert(read_json(plan_path(state.plane)), Plan)
-    volumes = Volumes(state.root, plan.objects)
-    for pod in read_pods(plan.objects).pods:
-        claims = {volume.name: str(volumes.claim(pod.namespace, volume.source)) for volume in pod.volumes if volume.kind == "persistentVolumeClaim"}
+    volumes = Volumes(state.root, plan.objects, lambda namespace, name: None, lambda pod, audience, seconds: "")
+    for workload in read(plan.objects).workloads:
+        pod = workload.template
+        claims = {volume.name: str(volumes.claim(pod.namespace, volume.claim)) for volume in pod.volumes if volume.claim}
         for container in pod.containers:
-            here = Substitution({path: claims[volume] for volume, path in container.mounts if volume in claims}, "127.0.0.1")
+            here = Substitution({path: claims[volume] for volume, path, _ in container.mounts if volume in claims}, "127.0.0.1")
             for word in container.args:
                 if word.startswith(f"{option}="):
                     return here(word.removeprefix(f"{option}="))

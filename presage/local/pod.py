@@ -1,114 +1,202 @@
-"""One Pod: its init containers in order, then its containers together."""
+"""One Pod's life: what it waits for, its proxy, its init containers in order, its containers together, and its end."""
 
 import asyncio
-import os
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from presage.errors import PlaneError
-from presage.local.children import MARK
-from presage.local.container import FIRST_BACK_OFF, LONGEST_BACK_OFF, ContainerRun, Invocation
-from presage.local.images import IMAGE_ENVIRONMENT, program
-from presage.local.pods import Container, Pod, Variable
-from presage.local.probe import Probe
+from presage.errors import PlaneError, PresageError
+from presage.local.addresses import PodAddress, require_free
+from presage.local.container import FIRST_BACK_OFF, LONGEST_BACK_OFF, ContainerRun
+from presage.local.invocation import Invocation, foreign_rewrite, invocation, local_probes
+from presage.local.pods import Container, Pod
+from presage.local.processes import Process, found
 from presage.local.record import ProcessRecord
-from presage.local.substitution import Substitution, expand_variables
 from presage.local.volumes import Volumes
 
-# What a program of this machine needs from the session it was started in; everything else comes from the manifest.
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ", "SSL_CERT_FILE")
+HOPELESS = 3  # failures in a row, after which `up` and `apply` give up waiting
+PROXY = "istio-proxy"
+
+
+@dataclass(frozen=True)
+class Site:
+    """What all Pods of a plane share. waits: what a Pod must still wait for before it may start, in words (None: nothing).
+
+    proxy: the program of a Pod's proxy, its configuration written; asked only for Pods that have one.
+    """
+
+    root: Path
+    volumes: Volumes
+    changed: Callable[[], None]
+    waits: Callable[[Pod], str | None]
+    proxy: Callable[[Pod, PodAddress], Invocation]
+    proxy_container: Callable[[Pod], Container]
 
 
 class PodRun:
-    """A Pod at its address. Building it makes its volumes and checks every program and name it uses (PlaneError)."""
+    """A Pod at its addresses."""
 
-    def __init__(self, pod: Pod, address: str, volumes: Volumes, root: Path, changed: Callable[[], None]) -> None:
+    def __init__(self, pod: Pod, address: PodAddress, site: Site, name: str, before: Mapping[str, ProcessRecord]) -> None:
+        """name: of its first container in logs and status. before: records of its containers, where an earlier program of the plane ran them."""
         self.pod = pod
-        self._address = address
-        self._volumes = volumes
-        self._root = root
-        self._changed = changed
-        self._folders = {name: str(folder) for name, folder in volumes.prepare(pod).items()}
-        self._init = [self._build(container, True) for container in pod.init_containers]
-        self._main = [self._build(container, False) for container in pod.containers]
+        self.address = address
+        self.ending = False
+        self._site = site
+        self._name = name
+        self._before = before
+        self._settled = asyncio.Event()  # its volumes are shown and it may be refreshed
+        self._stop = asyncio.Event()
+        self._proxy = self._proxy_run() if pod.proxy != "none" else None
+        self._init = [self._run(container, True) for container in pod.init_containers]
+        self._main = [self._run(container, False) for container in pod.containers]
 
     @property
     def records(self) -> list[ProcessRecord]:
-        return [run.record for run in (*self._init, *self._main)]
+        return [run.record for run in (*self._init, *self._main, *([self._proxy] if self._proxy else []))]
+
+    @property
+    def ready(self) -> bool:
+        """Whether it may get traffic."""
+        running = (*self._main, *([self._proxy] if self._proxy else []))
+        return not self.ending and all(run.record.ready for run in running)
+
+    @property
+    def started(self) -> bool:
+        """Whether its volumes are made."""
+        return self._settled.is_set()
 
     async def run(self) -> None:
-        """Until `stop`: what an init container cannot finish is tried again with back-off; containers start once all have finished."""
+        """Until `stop`: first what it waits for, then its proxy, then each init container until it succeeds, then the containers."""
+        adopted = any(run.adopted for run in (*self._init, *self._main))
+        if not await self._wait() or (not adopted and not await self._ports_free()):
+            return
+        rewrite = foreign_rewrite(self.pod, self.address, self._site.volumes)
+        while not self._stop.is_set():
+            try:
+                self._site.volumes.show(self.pod, rewrite)
+                break
+            except (PresageError, OSError) as error:
+                self._say(str(error))
+                await self._pause(1)
+        self._settled.set()
+        proxy = asyncio.create_task(self._proxy.run()) if self._proxy else None
+        try:
+            if self._proxy is not None:
+                await self._first(self._proxy.started.wait())
+            await self._run_containers(adopted)
+            if not self._main and not self._stop.is_set():
+                await self._stop.wait()
+        finally:
+            if self._proxy is not None and proxy is not None:
+                self._proxy.stop()
+                await proxy
+
+    async def _run_containers(self, adopted: bool) -> None:
         for run in self._init:
+            if adopted and run.record.phase == "done":
+                continue
             wait = FIRST_BACK_OFF
-            while not run.stopping and not await run.run_once():
-                if not run.stopping:
+            while not self._stop.is_set() and not await run.run_once():
+                if not self._stop.is_set():
                     run.record.restarts += 1
                     await run.back_off(wait)
                     wait = min(wait * 2, LONGEST_BACK_OFF)
-            if run.stopping:
-                return
-        await asyncio.gather(*(run.run() for run in self._main))
+        if not self._stop.is_set():
+            await asyncio.gather(*(run.run() for run in self._main))
 
     def stop(self) -> None:
+        """Ask it to end: containers first (SIGTERM, then SIGKILL once its grace is over), its proxy after them."""
+        self.ending = True
+        self._stop.set()
         for run in (*self._init, *self._main):
             run.stop()
 
-    def _build(self, container: Container, initializes: bool) -> ContainerRun:
-        pod = self.pod
-        place = f"Pod {pod.name}, container {container.name}"
-        rewrite = Substitution({path: self._folders[volume] for volume, path in container.mounts}, self._address)
-        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | IMAGE_ENVIRONMENT
-        given: dict[str, str] = {}
-        for source in container.config_maps:
-            given |= self._volumes.config_map(pod.namespace, source)
-        for variable in container.env:
-            given[variable.name] = expand_variables(self._value(place, variable), given)
-        environment |= {name: rewrite(value) for name, value in given.items()} | {MARK: str(self._root.resolve())}
-        words = [rewrite(expand_variables(word, given)) for word in (*container.command, *container.args)]
-        count = len(container.command)
+    def refresh(self) -> None:
+        """Show changed ConfigMaps, Secrets and tokens in its volumes. What cannot be read keeps what it was."""
+        if self.started:
+            try:
+                self._site.volumes.show(self.pod, foreign_rewrite(self.pod, self.address, self._site.volumes))
+            except (PresageError, OSError) as error:
+                self._say(str(error))
+
+    async def _wait(self) -> bool:
+        """Until nothing is missing; False where it is to end before."""
+        while not self._stop.is_set():
+            missing = self._site.volumes.missing(self.pod) or self._site.waits(self.pod)
+            self._say(missing or "")
+            if missing is None:
+                return True
+            await self._pause(0.1)
+        return False
+
+    async def _ports_free(self) -> bool:
+        """What somebody else has taken may be given back: ask again, and count it as a failure each time."""
+        wait = FIRST_BACK_OFF
+        while not self._stop.is_set():
+            try:
+                for container in self.pod.containers:
+                    for _, port in container.ports:
+                        owner = f"container {container.name} of Pod {self.pod.name}"
+                        for address in {self.address.inner, self.address.outer}:
+                            require_free(address, port, owner)
+            except PlaneError as error:
+                record = self.records[-1] if not self._main else self._main[0].record
+                record.failures += HOPELESS
+                record.ended = str(error)
+                self._say(str(error))
+                await self._pause(wait)
+                wait = min(wait * 2, LONGEST_BACK_OFF)
+                continue
+            return True
+        return False
+
+    def _say(self, message: str) -> None:
+        for record in self.records:
+            if record.phase == "waiting" and record.message != message:
+                record.message = message
+                self._site.changed()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        except TimeoutError:
+            return
+
+    async def _first(self, awaited: "object") -> None:
+        """Until the coroutine is done, or the Pod is to end."""
+        tasks = {asyncio.ensure_future(awaited), asyncio.create_task(self._stop.wait())}  # type: ignore[call-overload]
+        _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+
+    def _run(self, container: Container, initializes: bool) -> ContainerRun:
+        pod, site = self.pod, self._site
         first = container is pod.containers[0]
-        name = _numbered(pod) if first else f"{_numbered(pod)}.{container.name}"
-        log = self._root / "plane" / "logs" / f"{name}.log"
+        record, running = self._record(container, self._name if first else f"{self._name}.{container.name}", initializes)
+        if first:
+            record.serves, record.release = pod.serves, pod.release
+        log = Path(record.log)
+
+        def invoke() -> Invocation:
+            return invocation(pod, container, self.address, site.volumes, root=site.root, log=log)
+
+        return ContainerRun(local_probes(pod, container, self.address, site.volumes), invoke, record, site.changed, running)
+
+    def _proxy_run(self) -> ContainerRun:
+        container = self._site.proxy_container(self.pod)
+        record, running = self._record(container, f"{self._name}.{PROXY}" if self.pod.containers else self._name, False)
+        return ContainerRun(container, lambda: self._site.proxy(self.pod, self.address), record, self._site.changed, running)
+
+    def _record(self, container: Container, name: str, initializes: bool) -> tuple[ProcessRecord, Process | None]:
+        pod = self.pod
+        log = self._site.root / "plane" / "logs" / f"{name}.log"
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        invocation = Invocation(
-            [*program(place, container.image, words[:count]), *words[count:]], environment, self._volumes.working_folder(pod), log, pod.grace,
-        )
-        record = ProcessRecord(
-            name, pod.name, pod.workload, container.name, self._address, dict(container.ports), str(log), initializes,
-            serves=pod.serves if first else None, release=_release(pod) if first else None,
-        )
-        return ContainerRun(_with_local_probes(container, rewrite, place), invocation, record, self._changed)
-
-    def _value(self, place: str, variable: Variable) -> str:
-        if variable.config_map:
-            data = self._volumes.config_map(self.pod.namespace, variable.config_map)
-            if variable.key not in data:
-                raise PlaneError(f"{place}: {variable.name} wants key {variable.key!r} of ConfigMap {variable.config_map}, which lacks it. Add the key.")
-            return data[variable.key]
-        if variable.pod_field:
-            fields = {"metadata.name": self.pod.name, "metadata.namespace": self.pod.namespace, "status.podIP": self._address}
-            if variable.pod_field not in fields:
-                raise PlaneError(f"{place}: {variable.name} wants the field {variable.pod_field!r}. The plane knows {', '.join(fields)}.")
-            return fields[variable.pod_field]
-        return variable.value
-
-
-def _numbered(pod: Pod) -> str:
-    """The workload's name for its first Pod, the Pod's own for further replicas."""
-    return pod.workload if pod.name in (pod.workload, f"{pod.workload}-0") else pod.name
-
-
-def _release(pod: Pod) -> str | None:
-    """The release that the Pod's storage container is asked for."""
-    return next((word for container in pod.init_containers for word in container.args if word.startswith("presage://")), None)
-
-
-def _with_local_probes(container: Container, rewrite: Substitution, place: str) -> Container:
-    """exec probes rewritten like the command they look at."""
-    def local(probe: Probe | None) -> Probe | None:
-        if probe is None or probe.kind != "exec":
-            return probe
-        return replace(probe, command=tuple(program(place, container.image, [rewrite(word) for word in probe.command])))
-
-    return replace(container, startup=local(container.startup), readiness=local(container.readiness), liveness=local(container.liveness))
+        before = self._before.get(container.name)
+        running = found(before.pid, before.created) if before is not None else None
+        if before is not None and (running is not None or before.phase == "done"):
+            return before, running
+        return ProcessRecord(
+            name=name, pod=pod.name, namespace=pod.namespace, workload=pod.workload, container=container.name, address=self.address.outer,
+            inner=self.address.inner, revision=pod.revision, ports=dict(container.ports), log=str(log), initializes=initializes,
+        ), None  # fmt: skip

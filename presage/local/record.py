@@ -17,16 +17,21 @@ Phase = Literal["waiting", "initializing", "starting", "running", "backing-off",
 
 
 class ProcessRecord(msgspec.Struct):
-    """One container. started: Unix seconds of the present process. message: what its readiness probe complains of.
+    """One container. address: the Pod's, inner: where its programs listen (the same without a mesh). revision: of the template it was made of.
 
-    ended: how its last process ended, with the last line it wrote. failures: how often in a row it ended without having become ready.
+    started, created: Unix seconds of the present process, by our clock and by the system's. message: what it waits for, or what its
+    readiness probe complains of. ended: how its last process ended, with the last line it wrote. failures: how often in a row it ended
+    without having become ready.
     """
 
     name: str
     pod: str
+    namespace: str
     workload: str
     container: str
     address: str
+    inner: str
+    revision: str
     ports: dict[str, int]
     log: str
     initializes: bool = False
@@ -36,26 +41,51 @@ class ProcessRecord(msgspec.Struct):
     ready: bool = False
     pid: int | None = None
     started: float | None = None
+    created: float = 0.0
     restarts: int = 0
     failures: int = 0
     message: str = ""
     ended: str = ""
 
+
 class Plan(msgspec.Struct):
     """What the supervisor is to run: core objects, as `kubectl apply` would have put them into a cluster.
 
     bindings: release names that the manifests leave to this machine, and what they stand for now. overrides: what the command
-    line changed in memory, in words.
+    line changed in memory, in words; source, speed: what it said, for the next rendering.
     """
 
     overlay: str
     objects: list[dict[str, object]]
     bindings: dict[str, str] = {}
     overrides: list[str] = []
+    source: str | None = None
+    speed: float | None = None
+
+
+class RouteRecord(msgspec.Struct):
+    """A route as the gateway has it. hosts: names it answers for; backends: (name, weight) as routed, not as wished."""
+
+    name: str
+    hosts: list[str]
+    backends: list[tuple[str, int]]
+
+
+class ClientRecord(msgspec.Struct):
+    """Files by which this machine's own commands call the gateway: certificate, key, CA of the gateway, token."""
+
+    certificate: str
+    key: str
+    ca: str
+    token: str
 
 
 class PlaneRecord(msgspec.Struct):
-    """The whole plane. supervisor: its process id; created: that process's start time, so that a reused id is told apart."""
+    """The whole plane. supervisor: its process id; created: that process's start time, so that a reused id is told apart.
+
+    digest: of the plan that is wanted; settled: whether everything runs as it says. trouble: why a newer plan could not be taken.
+    gateway: `127.x.y.z:port` of the gateway, if there is one.
+    """
 
     overlay: str
     supervisor: int
@@ -66,6 +96,12 @@ class PlaneRecord(msgspec.Struct):
     not_honoured: dict[str, list[str]]
     digest: str
     processes: list[ProcessRecord]
+    settled: bool = False
+    trouble: str = ""
+    waiting: str = ""
+    routes: list[RouteRecord] = []
+    gateway: str | None = None
+    client: ClientRecord | None = None
 
     @property
     def alive(self) -> bool:
@@ -79,8 +115,8 @@ class PlaneRecord(msgspec.Struct):
 
     @property
     def ready(self) -> bool:
-        """Whether every container that is to run does, and is ready."""
-        return bool(self.processes) and all(process.ready for process in self.processes if not process.initializes)
+        """Whether every Pod that is to run does, is of the plan's revision, and is ready."""
+        return self.settled and bool(self.processes) and all(process.ready for process in self.processes if not process.initializes)
 
 
 def digest_of(plan: Plan) -> str:

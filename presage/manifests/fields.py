@@ -45,6 +45,10 @@ class Fields:
             raise FieldError(self.place, self._at(name), f"is {value!r}, not of type {kind.__name__}.")
         return value
 
+    def __contains__(self, name: str) -> bool:
+        """Whether the field is there and not taken yet."""
+        return self._left.get(name) is not None
+
     def optional(self, name: str, kind: type[T]) -> T | None:
         """The field `name` if it is there."""
         return self.take(name, kind, None)

@@ -109,7 +109,7 @@ def test_a_changed_manifest_replaces_what_ran(state, tmp_path):
     up(state=state, manifests=manifests(tmp_path, deployment()))
     before = pid_of(state)
     up(state=state, manifests=manifests(tmp_path, deployment(containers=[container(env=[{"name": "A", "value": "1"}])])))
-    assert pid_of(state) != before
+    assert pid_of(state, "web-1") != before  # made before the old one went
     assert not psutil.pid_exists(before)
 
 
@@ -137,7 +137,7 @@ def test_every_address_and_mount_path_is_replaced_and_nothing_else(state, tmp_pa
     up(state=state, manifests=manifests(tmp_path, *objects))
     folder = state.plane / "volumes" / "kept"
     said = (folder / "said.txt").read_text().split()
-    assert said == [f"{folder}/said.txt", f"sqlite:{folder}/x.db", "/database:10.0.0.0", pod_address(state.root, "web-0"), "hello"]
+    assert said == [f"{folder}/said.txt", f"sqlite:{folder}/x.db", "/database:10.0.0.0", pod_address(state.root, "presage/web-0"), "hello"]
     assert (folder.stat().st_mode & 0o777, (folder / "said.txt").stat().st_mode & 0o777) == (0o700, 0o600)
 
 
@@ -151,8 +151,8 @@ def test_a_claim_outlives_down_and_an_empty_dir_does_not(state, tmp_path):
     writes = [f"pathlib.Path('/{name}/file').write_text('{name}')" for name in ("kept", "scratch", "memory")]
     writing = web(script, *writes, volumeMounts=mounts)
     up(state=state, manifests=manifests(tmp_path, claim("kept"), deployment(containers=[writing], volumes=volumes)))
-    scratch = state.plane / "pods" / "web-0" / "scratch" / "file"
-    in_memory = list(Path("/dev/shm").glob(f"presage-{os.getuid()}-*/web-0/memory/file"))
+    scratch = state.plane / "pods" / "presage" / "web-0" / "scratch" / "file"
+    in_memory = list(Path("/dev/shm").glob(f"presage-{os.getuid()}-*/presage/web-0/memory/file"))
     assert scratch.read_text() == "scratch"
     assert [path.read_text() for path in in_memory] == ["memory"]
     down(state)
@@ -166,7 +166,7 @@ def test_a_claim_and_a_config_map_can_be_parts_of_the_state(state, tmp_path):
     (state.keys / "local.key").write_text("a secret")
     (state.releases / "index.json").write_text("{}")
     listing = web(
-        "import pathlib", "print(sorted(p.name for f in ('/trust', '/store') for p in pathlib.Path(f).iterdir()), flush=True)",
+        "import pathlib", "print(sorted(p.name for f in ('/trust', '/store') for p in pathlib.Path(f).iterdir() if p.name[:2] != '..'), flush=True)",
         volumeMounts=[{"name": "trust", "mountPath": "/trust"}, {"name": "store", "mountPath": "/store"}],
     )
     volumes = [{"name": "trust", "configMap": {"name": "trust"}}, {"name": "store", "persistentVolumeClaim": {"claimName": "store"}}]
@@ -236,7 +236,7 @@ def test_the_liveness_probe_restarts_what_hangs(state, tmp_path):
         containers=[container(livenessProbe=hang, volumeMounts=[{"name": "flag", "mountPath": "/flag"}])], volumes=[{"name": "flag", "emptyDir": {}}],
     )
     up(state=state, manifests=manifests(tmp_path, pod))
-    (state.plane / "pods" / "web-0" / "flag" / "hang").touch()
+    (state.plane / "pods" / "presage" / "web-0" / "flag" / "hang").touch()
     ended = eventually(lambda: (found := status(state).process("web")).restarts >= 1 and found)
     assert ended.ended == "is not alive: exit code 1"
 
@@ -247,7 +247,7 @@ def test_readiness_comes_and_goes_without_a_restart(state, tmp_path):
     serving = web("import os", "os.chdir('/www')", "open('ok', 'w')", readinessProbe=asked, volumeMounts=mounts)
     pod = deployment(containers=[serving], volumes=[{"name": "www", "emptyDir": {}}])
     up(state=state, manifests=manifests(tmp_path, pod))
-    page = state.plane / "pods" / "web-0" / "www" / "ok"
+    page = state.plane / "pods" / "presage" / "web-0" / "www" / "ok"
     page.unlink()
     assert eventually(lambda: (found := status(state).process("web")) and not found.ready and found).message == "not ready: HTTP status 404"
     page.touch()
@@ -274,10 +274,10 @@ def test_a_container_over_its_memory_limit_is_ended(state, tmp_path):
         volumeMounts=[{"name": "flag", "mountPath": "/flag"}], resources={"limits": {"memory": "128Mi"}},
     )
     up(state=state, manifests=manifests(tmp_path, deployment(containers=[greedy], volumes=[{"name": "flag", "emptyDir": {}}])))
-    flag = state.plane / "pods" / "web-0" / "flag" / "grow"
+    flag = state.plane / "pods" / "presage" / "web-0" / "flag" / "grow"
     flag.touch()
     ended = eventually(lambda: (found := status(state).process("web")).restarts >= 1 and found)
-    assert re.match(r"used \d+ MiB, over its limit of 128 MiB", ended.ended)
+    assert re.match(r"OOMKilled: used \d+ MiB, over its limit of 128 MiB", ended.ended)
 
 
 def test_sigterm_comes_first_and_sigkill_after_the_grace(state, tmp_path):
@@ -300,14 +300,34 @@ def test_children_of_a_container_end_with_it(state, tmp_path):
     assert list(marked(state.root)) == []
 
 
-def test_nothing_outlives_a_killed_supervisor_and_the_next_up_starts_clean(state, tmp_path):
+def test_pods_run_on_while_their_supervisor_is_dead_and_the_next_up_takes_them_over(state, tmp_path):
     folder = manifests(tmp_path, deployment())
-    up(state=state, manifests=folder)
+    first = up(state=state, manifests=folder)
+    pid = pid_of(state)
     os.kill(record_of(state).supervisor, signal.SIGKILL)
-    eventually(lambda: not list(marked(state.root)))
-    assert not status(state).running
-    assert record_of(state) is not None  # stale: nobody could remove it
-    assert get(up(state=state, manifests=folder))
+    eventually(lambda: not status(state).running)
+    assert get(first)
+    second = up(state=state, manifests=folder)
+    assert (pid_of(state), second.process("web").restarts) == (pid, 0)
+    os.kill(pid, signal.SIGKILL)
+    assert eventually(lambda: (found := status(state).process("web")).restarts == 1 and found.ready and found)
+    assert get(status(state))
+
+
+def test_what_a_killed_supervisor_left_and_the_plan_no_longer_wants_is_ended(state, tmp_path):
+    up(state=state, manifests=manifests(tmp_path, deployment(), deployment("old")))
+    gone = pid_of(state, "old")
+    os.kill(record_of(state).supervisor, signal.SIGKILL)
+    eventually(lambda: not status(state).running)
+    up(state=state, manifests=manifests(tmp_path, deployment()))
+    assert not psutil.pid_exists(gone)
+
+
+def test_down_ends_what_a_killed_supervisor_left(state, tmp_path):
+    up(state=state, manifests=manifests(tmp_path, deployment()))
+    os.kill(record_of(state).supervisor, signal.SIGKILL)
+    eventually(lambda: not status(state).running)
+    assert down(state) == 1
 
 
 def test_two_planes_run_side_by_side(state, tmp_path):
@@ -323,7 +343,7 @@ def test_two_planes_run_side_by_side(state, tmp_path):
 
 
 def test_a_taken_port_is_named_with_its_address(state, tmp_path):
-    address = pod_address(state.root, "web-0")
+    address = pod_address(state.root, "presage/web-0")
     said = re.escape(f"{address}:8080, which container web of Pod web-0 needs, is taken by")
     with socket.create_server((address, 8080)), pytest.raises(PlaneError, match=said):
         up(state=state, manifests=manifests(tmp_path, deployment()))
@@ -347,7 +367,7 @@ def test_two_ups_on_one_state_do_not_fight(state, tmp_path):
     folder = manifests(tmp_path, deployment(containers=[slow]))
     with another_up(state, folder):
         eventually(lambda: record_of(state))
-        with pytest.raises(PlaneError, match="another `presage up` or `presage down` is at work"):
+        with pytest.raises(PlaneError, match="another `presage up`, `apply` or `down` is at work"):
             up(state=state, manifests=folder)
 
 
@@ -390,7 +410,7 @@ def test_a_kind_the_plane_does_not_run_is_refused(state, tmp_path):
 def test_what_cannot_be_enforced_is_listed_with_who_asks_it(state, tmp_path):
     strict = container(securityContext={"runAsNonRoot": True}, resources={"limits": {"cpu": "1"}})
     plane = up(state=state, manifests=manifests(tmp_path, deployment(containers=[strict])))
-    assert plane.not_honoured["resources.limits.cpu: programs share this machine's cores"] == ["web-0/web"]
+    assert plane.not_honoured["resources.limits.cpu: programs share this machine's cores"] == ["web/web"]
     assert any(text.startswith("securityContext") for text in plane.not_honoured)
 
 

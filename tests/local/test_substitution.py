@@ -1,4 +1,4 @@
-"""Only whole mount paths and 0.0.0.0 are rewritten."""
+"""Only whole mount paths, 0.0.0.0 and 127.0.0.1 are rewritten."""
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,8 @@ REWRITE = Substitution({"/var/lib/presage": "/s/state", "/var/lib/presage/online
         ("0.0.0.0:8080", "127.9.8.7:8080"),
         ("10.0.0.0", "10.0.0.0"),
         ("0.0.0.0.1", "0.0.0.0.1"),
-        ("127.0.0.1", "127.0.0.1"),
+        ("http://127.0.0.1:9090/", "http://127.9.8.7:9090/"),
+        ("127.0.0.10", "127.0.0.10"),
     ],
 )
 def test_what_is_written_and_what_is_meant(written, meant):
@@ -32,7 +33,7 @@ def test_what_is_written_and_what_is_meant(written, meant):
 
 @given(st.text())
 def test_text_without_mounts_and_addresses_is_left_alone(text):
-    if not any(mark in text for mark in ("/mnt/models", "/var/lib/presage", "0.0.0.0")):
+    if not any(mark in text for mark in ("/mnt/models", "/var/lib/presage", "0.0.0.0", "127.0.0.1")):
         assert REWRITE(text) == text
 
 

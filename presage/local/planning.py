@@ -1,0 +1,65 @@
+"""From an overlay to a plan: rendered, the command line laid over it, local releases bound (trained if need be), expanded, checked."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from presage.errors import PlaneError, UsageError
+from presage.local.cluster import check
+from presage.local.overrides import override, source_of
+from presage.local.record import Plan
+from presage.local.releases import bind, local_names, local_uri, trained_release, training_source
+from presage.manifests.expand import expand
+from presage.manifests.objects import parse_objects
+from presage.manifests.render import applications, render
+from presage.state import State
+
+Say = Callable[[str], None]
+
+
+def make_plan(
+    state: State, *, overlay: str, source: str | None = None, speed: float | None = None, retrain: bool = False, manifests: Path, say: Say,
+) -> Plan:
+    """What is to run. source, speed: over the telemetry's arguments. Raises InputError, UsageError and PlaneError; changes nothing that runs."""
+    if speed is not None and not 0 < speed <= 100_000:
+        raise UsageError(f"--speed {speed:g} is no speed. Write how many times real time, 1 to 100000.")
+    if source is not None:
+        _require_live(source)
+    names = applications(manifests, overlay)
+    with ThreadPoolExecutor(2) as pool:
+        rendered = list(pool.map(lambda name: render(manifests / "overlays" / overlay / name), names))
+    objects = [found for name, text in zip(names, rendered, strict=True) for found in parse_objects(text, f"overlays/{overlay}/{name}")]
+    objects, said = override(objects, source, speed)
+    stream = source_of(objects)
+    bindings = {}
+    for name in local_names(objects):
+        if stream is None:
+            raise PlaneError(f"overlay {overlay} wants {local_uri(name)} and streams no telemetry that tells what to train on. Name a release by its digest.")
+        trained_on = training_source(stream)
+        bindings[local_uri(name)] = _release(state, name, trained_on, retrain, say)
+        if trained_on != stream:
+            said.append(f"{name}: --source={stream} has no labelled incidents, so its model was trained on {trained_on}")
+    expanded = expand(bind(objects, bindings))
+    plan = Plan(overlay, [dict(found) for found in expanded], bindings, said, source, speed)
+    check(state.root, plan)
+    return plan
+
+
+def _require_live(source: str) -> None:
+    from presage.telemetry.sources import live_source
+
+    live_source(source)
+
+
+def _release(state: State, name: str, source: str, retrain: bool, say: Say) -> str:
+    """The release to serve under the local name: the last one trained on such telemetry, else one trained now."""
+    found = None if retrain else trained_release(state, name, source)
+    if found is None:
+        from presage.runs import run
+
+        say(f"training on {source}: there is no release of {name} for it here yet" if not retrain else f"training on {source}")
+        run(f"{name}-training", source=source, state=state)
+        found = trained_release(state, name, source)
+        if found is None:
+            raise PlaneError(f"the run on {source} made no release of {name}. `presage report last` shows what it found.")
+    return str(found)
