@@ -7,9 +7,11 @@
 Errors: PlaneError where nothing answers, InputError where the request cannot be answered as it is.
 """
 
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -87,7 +89,7 @@ def predict(
     """
     if rows is not None and servers:
         raise InputError("Give servers or rows, not both.")
-    with _Path(endpoint or plane_endpoint(state)) as path:
+    with _Path(_access(endpoint, state)) as path:
         if rows is not None:
             return list(path.ask("rows", [dict(row) for row in rows], explain, top))
         known = path.servers()
@@ -99,30 +101,69 @@ def predict(
 
 def known_servers(*, state: State | None = None, endpoint: str | None = None) -> list[str]:
     """The servers the online store has features of, by name."""
-    with _Path(endpoint or plane_endpoint(state)) as path:
+    with _Path(_access(endpoint, state)) as path:
         return path.servers()
+
+
+class Access(msgspec.Struct, frozen=True):
+    """How to reach a path. url: what people call it; address: where it is connected to, if its name is known to no DNS.
+
+    certificate, key, ca: files for mutual TLS with a gateway; token: file of the token it asks for.
+    """
+
+    url: str
+    address: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    ca: str | None = None
+    token: str | None = None
 
 
 def plane_endpoint(state: State | None = None) -> str:
     """The REST address of the plane running in `state`. Raises PlaneError where none runs."""
+    return plane_access(state).url
+
+
+def plane_access(state: State | None = None) -> Access:
+    """How this machine's own commands reach the plane running in `state`: through its gateway, where it has one. Raises PlaneError where none runs."""
     from presage.local.overview import status
 
     state = state or State.open()
-    rest = status(state).endpoints.rest
-    if rest is None:
+    plane = status(state)
+    if plane.endpoints.rest is None:
         raise PlaneError(f"Nothing is serving in {state.root}. Start it with `presage up`.")
-    return rest
+    if plane.endpoints.gateway is None:
+        return Access(plane.endpoints.rest)
+    client = plane.client
+    return Access(plane.endpoints.rest, plane.endpoints.gateway, client.certificate, client.key, client.ca, client.token)
+
+
+def _access(endpoint: str | None, state: State | None) -> Access:
+    return Access(endpoint) if endpoint else plane_access(state)
 
 
 class _Path:
     """One connection to the path's plain JSON endpoint."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, access: Access) -> None:
         import httpx2
 
         self._errors = httpx2.TransportError
-        self._endpoint = endpoint
-        self._client = httpx2.Client(base_url=endpoint, timeout=TIMEOUT, trust_env=False)
+        self._endpoint = access.url
+        host = httpx2.URL(access.url).host
+        headers: dict[str, str] = {}
+        verify: bool | ssl.SSLContext = True
+        self._extensions: dict[str, str] = {}
+        if access.address:
+            headers["host"] = access.url.partition("://")[2]
+            self._extensions["sni_hostname"] = host
+        if access.certificate and access.key and access.ca:
+            context = ssl.create_default_context(cafile=access.ca)
+            context.load_cert_chain(access.certificate, access.key)
+            verify = context
+        if access.token:
+            headers["authorization"] = f"Bearer {Path(access.token).read_text().strip()}"
+        self._client = httpx2.Client(base_url=access.address or access.url, timeout=TIMEOUT, trust_env=False, verify=verify, headers=headers)
 
     def __enter__(self) -> "_Path":
         return self
@@ -141,7 +182,8 @@ class _Path:
 
     def _call(self, method: str, path: str, body: bytes | None = None) -> bytes:
         try:
-            answer = self._client.request(method, path, content=body, headers={"content-type": "application/json"} if body else None)
+            headers = {"content-type": "application/json"} if body else None
+            answer = self._client.request(method, path, content=body, headers=headers, extensions=self._extensions)
         except self._errors as error:
             raise PlaneError(f"{self._endpoint} does not answer ({error}). `presage status` says what runs; `presage up` starts it.") from None
         content: bytes = answer.content

@@ -17,10 +17,22 @@ def log_names(state: State) -> list[str]:
 def log_path(state: State, name: str) -> Path:
     """The log of the process called `name`. Raises UsageError naming those there are."""
     names = log_names(state)
+    newest = _newest(state, name)
+    if newest is not None and newest.is_file():
+        return newest
     if name not in names:
         there = f"There is {', '.join(names)}." if names else "Nothing ran here yet: `presage up` starts it."
         raise UsageError(f"there is no log of {name!r} in {state.root}. {there}")
     return state.plane / "logs" / f"{name}.log"
+
+
+def _newest(state: State, workload: str) -> Path | None:
+    """The log of the first container of the newest Pod of `workload`, while a plane runs: after a rolling update it is another Pod's."""
+    from presage.local.record import read_record
+
+    record = read_record(state.plane)
+    found = [process for process in record.processes if process.workload == workload and process.name in (workload, process.pod)] if record else []
+    return Path(found[-1].log) if found else None
 
 
 def last_lines(path: Path, count: int) -> str:

@@ -53,17 +53,19 @@ class Endpoints(msgspec.Struct, frozen=True):
 
 
 class Client(msgspec.Struct, frozen=True):
-    """Files a client needs for mutual TLS; None without a mesh."""
+    """Files a client of the gateway needs: for mutual TLS, and the token it shows; None without a mesh."""
 
     certificate: str | None = None
     key: str | None = None
     ca: str | None = None
+    token: str | None = None
 
 
 class Status(msgspec.Struct, frozen=True):
     """The plane of one state directory. overlay is None where nothing runs.
 
-    bindings: release names left to this machine and what they stand for. overrides: what the command line changed.
+    bindings: release names left to this machine and what they stand for. overrides: what the command line changed. trouble: why a newer
+    plan was not taken, or what the plane itself waits for.
     not_honoured: what the manifests ask that plain processes cannot be held to, with who asks it.
     """
 
@@ -77,14 +79,17 @@ class Status(msgspec.Struct, frozen=True):
     bindings: dict[str, str]
     overrides: list[str]
     not_honoured: dict[str, list[str]]
+    trouble: str = ""
 
     @property
     def running(self) -> bool:
         return self.overlay is not None
 
     def process(self, name: str) -> ProcessStatus | None:
-        """The process of that name."""
-        return next((process for process in self.processes if process.name == name), None)
+        """The process of that name; a workload's name is that of its newest Pod's first container."""
+        exact = [process for process in self.processes if process.name == name]
+        of_workload = [process for process in self.processes if process.name == process.pod and process.pod.rpartition("-")[0] == name]
+        return next(iter(exact or of_workload[::-1]), None)
 
 
 def status(state: State | None = None) -> Status:
@@ -93,20 +98,25 @@ def status(state: State | None = None) -> Status:
     record = read_record(state.plane)
     if record is None or not record.alive:
         return Status(None, str(state.root), False, [], [], Endpoints(), Client(), {}, [], {})
+    routes = [Route(route.name, [Backend(name, weight) for name, weight in route.backends]) for route in record.routes]
+    client = Client(record.client.certificate, record.client.key, record.client.ca, record.client.token) if record.client else Client()
     return Status(
-        record.overlay, str(state.root), record.ready, [_process(process) for process in record.processes], [], _endpoints(record), Client(),
-        record.bindings, record.overrides, record.not_honoured,
+        record.overlay, str(state.root), record.ready, [_process(process) for process in record.processes], routes, _endpoints(record), client,
+        record.bindings, record.overrides, record.not_honoured, record.trouble or record.waiting,
     )
 
 
 _LISTED = ("name", "pod", "container", "serves", "ready", "restarts", "age_seconds", "rss_mib", "address", "release")
+_CLIENT = ("certificate", "key", "ca")
 
 
 def status_document(plane: Status) -> dict[str, Any]:
     """The document that `presage status -o json` prints (docs/schemas/status.json)."""
     whole = msgspec.to_builtins(plane)
     processes = [{name: process[name] for name in _LISTED} for process in whole["processes"]]
-    return {name: whole[name] for name in ("overlay", "state", "processes", "routes", "endpoints", "client")} | {"processes": processes}
+    return {name: whole[name] for name in ("overlay", "state", "processes", "routes", "endpoints", "client")} | {
+        "processes": processes, "client": {name: whole["client"][name] for name in _CLIENT},
+    }  # fmt: skip
 
 
 def _process(record: ProcessRecord) -> ProcessStatus:
@@ -121,11 +131,15 @@ def _process(record: ProcessRecord) -> ProcessStatus:
 
 
 def _endpoints(record: PlaneRecord) -> Endpoints:
-    """Those of the first container that serves a model and is ready, named by its ports."""
+    """Through the gateway where there is one; else those of the first container that serves a model and is ready, named by its ports."""
     serving = next((process for process in record.processes if process.serves and process.ready and process.ports), None)
     if serving is None:
         return Endpoints()
+    metrics = f"http://{serving.inner}:{serving.ports.get('metrics', next(iter(serving.ports.values())))}/metrics"
+    if record.gateway is not None:
+        host = next((route.hosts[0] for route in record.routes if route.name.endswith(f"/{serving.serves}") and route.hosts), None)
+        port = record.gateway.rpartition(":")[2]
+        return Endpoints(rest=f"https://{host}:{port}" if host else None, gateway=f"https://{record.gateway}", metrics=metrics)
     first = next(iter(serving.ports.values()))
     grpc = next((port for name, port in serving.ports.items() if "grpc" in name or "h2c" in name), None)
-    rest = f"http://{serving.address}:{first}"
-    return Endpoints(rest=rest, grpc=f"{serving.address}:{grpc}" if grpc else None, metrics=f"{rest}/metrics")
+    return Endpoints(rest=f"http://{serving.address}:{first}", grpc=f"{serving.address}:{grpc}" if grpc else None, metrics=metrics)

@@ -180,7 +180,7 @@ def test_a_key_that_is_no_text_is_named(state, tmp_path):
     volumes = [{"name": "trust", "configMap": {"name": "trust"}}]
     mounted = web(volumeMounts=[{"name": "trust", "mountPath": "/trust"}])
     parts = [config_map("trust", {}, **{"plane.presage/files": "keys/*.pub"}), deployment(containers=[mounted], volumes=volumes)]
-    with pytest.raises(PlaneError, match=r"other\.pub: the file of .*trust is no UTF-8 text\. Remove it"):
+    with pytest.raises(PresageError, match=r"other\.pub: the file of .*trust is no UTF-8 text\. Remove it"):
         up(state=state, manifests=manifests(tmp_path, *parts))
 
 
