@@ -61,6 +61,11 @@ class PodRun:
         return not self.ending and all(run.record.ready for run in running)
 
     @property
+    def proxied(self) -> bool:
+        """Whether its proxy runs and answers."""
+        return self._proxy is not None and self._proxy.record.ready
+
+    @property
     def started(self) -> bool:
         """Whether its volumes are made."""
         return self._settled.is_set()

@@ -1,0 +1,111 @@
+"""The Envoy beside a Pod's programs: the one door to them, and their way out."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from presage.errors import PlaneError
+from presage.local.mesh.envoy.accesslog import PLAIN, connections, requests
+from presage.local.mesh.envoy.bootstrap import bootstrap
+from presage.local.mesh.envoy.clusters import endpoints, inbound_cluster, inbound_name, outbound_cluster, outbound_name
+from presage.local.mesh.envoy.documents import Config, EnvoyFiles, socket_address, typed
+from presage.local.mesh.envoy.jwt import token_filter
+from presage.local.mesh.envoy.rbac import access_filters
+from presage.local.mesh.envoy.requests import inbound_requests, outbound_requests
+from presage.local.mesh.envoy.routing import service_route
+from presage.local.mesh.envoy.tls import WORKLOAD, downstream, mesh_identities, secrets
+from presage.local.mesh.kinds.destinations import rule_for
+from presage.local.mesh.kinds.peers import mode_of, require_one_word
+from presage.local.mesh.kinds.services import Service, ServicePort
+from presage.local.mesh.kinds.tokens import tokens_for
+from presage.local.mesh.pods import STATS_PORT, MeshPod
+from presage.local.mesh.reading import Mesh
+
+_BUFFER = 1 << 20  # bytes of a connection that may wait in memory
+
+
+def sidecar(
+    mesh: Mesh, pod: MeshPod, pods: Sequence[MeshPod], *, certificates: Path, log: Path, outbound: Mapping[str, str] | None = None,
+) -> EnvoyFiles:
+    """What the Envoy of `pod` is told.
+
+    pods: all Pods of the plane, for the Services that this one calls. certificates: the folder of its identity (presage.local.mesh.envoy.tls).
+    log: the file of its access log. outbound: the address, this Pod's own, at which its programs reach a Service, by the Service's full name.
+    Raises PlaneError, FieldError.
+    """
+    require_one_word(mesh.peers, [pod])
+    _require_http(mesh, pod)
+    listeners = [_inbound(mesh, pod, port, log) for _, port in pod.ports]
+    clusters = [inbound_cluster(pod, port) for _, port in pod.ports]
+    called = _called(mesh, outbound or {})
+    for service, port, address in called:
+        listeners.append(_outbound(service, port, address, log))
+        clusters.append(outbound_cluster(service, port, rule_for(mesh.destinations, service.host, pod.namespace), pods))
+    return EnvoyFiles(
+        bootstrap(f"sidecar~{pod.outer}~{pod.name}.{pod.namespace}", f"{pod.service_account}.{pod.namespace}", pod.inner),
+        tuple(listeners), tuple(clusters),
+        endpoints={outbound_name(service, port): endpoints(service, port, pods, mesh.peers) for service, port, _ in called},
+        filters={
+            name: {"name": name, "typed_config": settings} for name, settings in {
+                "tokens": token_filter(tokens_for(mesh.tokens, pod.namespace, pod.labels)), **access_filters(mesh.policies, pod.namespace, pod.labels),
+            }.items()
+        },
+        secrets=secrets(WORKLOAD, certificates),
+    )
+
+
+def _require_http(mesh: Mesh, pod: MeshPod) -> None:
+    if STATS_PORT in (port for _, port in pod.ports):
+        raise PlaneError(f"Pod {pod.name} has a container port {STATS_PORT}, where the metrics of its Envoy are. Choose another.")
+    for service in mesh.services.values():
+        for port in service.ports:
+            if port.protocol == "tcp" and service.selected([pod]):
+                raise PlaneError(
+                    f"Service {service.name}: port {port.name or port.port} is no HTTP, all that the plane's mesh carries, and leads to Pod {pod.name}. "
+                    'Call it http if it is, or label the Pod sidecar.istio.io/inject: "false".',
+                )
+
+
+def _inbound(mesh: Mesh, pod: MeshPod, port: int, log: Path) -> Config:
+    """One port of the Pod, as PeerAuthentication wants it: by mutual TLS, in plain text, or either."""
+    mode = mode_of(mesh.peers, pod, port)
+    manager = inbound_requests(f"inbound_{port}", inbound_name(port), log)
+    mutual = {
+        "name": "mutual", "filters": [manager], "transport_socket_connect_timeout": "10s",
+        "transport_socket": downstream(WORKLOAD, mutual=True, identities=mesh_identities()),
+    }
+    plain = {"name": PLAIN, "filters": [manager]}
+    found = _listener(f"inbound.{port}", pod.outer, port, log) | {"traffic_direction": "INBOUND"}
+    if mode == "STRICT":
+        return found | {"filter_chains": [mutual]}
+    if mode == "DISABLE":
+        return found | {"filter_chains": [plain]}
+    inspector = {"name": "envoy.filters.listener.tls_inspector", "typed_config": typed("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector")}
+    return found | {
+        "listener_filters": [inspector],
+        "filter_chains": [mutual | {"filter_chain_match": {"transport_protocol": "tls"}}, plain | {"filter_chain_match": {"transport_protocol": "raw_buffer"}}],
+    }
+
+
+def _called(mesh: Mesh, outbound: Mapping[str, str]) -> list[tuple[Service, ServicePort, str]]:
+    by_host = {service.host: service for service in mesh.services.values()}
+    for host in outbound:
+        if host not in by_host:
+            raise PlaneError(f"{host} has an address, and there is no such Service. Give addresses to Services of the mesh.")
+    return [(by_host[host], port, address) for host, address in sorted(outbound.items()) for port in by_host[host].ports]
+
+
+def _outbound(service: Service, port: ServicePort, address: str, log: Path) -> Config:
+    name = f"outbound.{service.name.namespace}.{service.name.name}.{port.port}"
+    if port.protocol == "tcp":
+        settings = {"stat_prefix": name, "cluster": outbound_name(service, port), "access_log": requests(log)}
+        filters = [{"name": "envoy.filters.network.tcp_proxy", "typed_config": typed("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", **settings)}]
+    else:
+        filters = [outbound_requests(name, service_route(name, service, port), log)]
+    return _listener(name, address, port.port, log) | {"traffic_direction": "OUTBOUND", "filter_chains": [{"name": PLAIN, "filters": filters}]}
+
+
+def _listener(name: str, address: str, port: int, log: Path) -> Config:
+    return {
+        "name": name, "address": socket_address(address, port), "per_connection_buffer_limit_bytes": _BUFFER, "access_log": connections(log),
+        "enable_reuse_port": False,  # a port that somebody else has is an error, not a share of the callers
+    }
