@@ -8,7 +8,7 @@ from presage.local import Status
 
 
 def print_status(plane: Status, console: Console | None = None) -> None:
-    """NAME READY PHASE RESTARTS AGE MEMORY ADDRESS SERVES, then what stands for local names, what was overridden and what is not enforced."""
+    """A line a container, then routes with their weights, what stands for local names, what was overridden and what is not enforced."""
     console = console or Console()
     if not console.is_terminal:
         console = Console(file=console.file, width=160)
@@ -26,6 +26,15 @@ def print_status(plane: Status, console: Console | None = None) -> None:
             "–" if done else process.address, process.serves or "–",
         )
     console.print(table)
+    for route in plane.routes:
+        shares = ", ".join(f"{backend.name} {backend.weight} %" for backend in route.backends)
+        console.print(Text(f"route {route.name}: {shares}"), soft_wrap=True)
+    if plane.endpoints.gateway:
+        console.print(Text(f"gateway {plane.endpoints.gateway} answers as {plane.endpoints.rest}"), soft_wrap=True)
+        client = plane.client
+        console.print(Text(f"a client of it: certificate {client.certificate}, key {client.key}, CA {client.ca}, token {client.token}"), soft_wrap=True)
+    if plane.trouble:
+        console.print(Text(plane.trouble, style="yellow"), soft_wrap=True)
     for process in plane.processes:
         if process.message and not process.ready:
             console.print(Text(f"{process.name}: {process.message}", style="yellow"), soft_wrap=True)

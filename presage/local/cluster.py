@@ -7,7 +7,6 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +98,8 @@ def checked(root: Path, objects: list[Manifest]) -> Reading:
     """The reading of `objects`, with the programs and keys that its Pods name looked at too."""
     reading = read(objects)
     volumes = Volumes(root, objects, _nothing, lambda pod, audience, seconds: "")
-    for workload in reading.workloads:
-        check_pod(replace(workload.template, name=workload.pod(0).name), volumes)
+    for pod in (*(workload.pod(0) for workload in reading.workloads), *(one.template for one in reading.periodic)):
+        check_pod(pod, volumes)
     return reading
 
 

@@ -36,8 +36,15 @@ class Site:
 class PodRun:
     """A Pod at its addresses."""
 
-    def __init__(self, pod: Pod, address: PodAddress, site: Site, name: str, before: Mapping[str, ProcessRecord]) -> None:
-        """name: of its first container in logs and status. before: records of its containers, where an earlier program of the plane ran them."""
+    def __init__(
+        self, pod: Pod, address: PodAddress, site: Site, name: str, *, before: Mapping[str, ProcessRecord], retries: int | None = None,
+    ) -> None:
+        """name: of its first container in logs and status. before: records of its containers, where an earlier program of the plane ran them.
+
+        retries: of a Job's Pod, whose containers run to their end; None where they run until told to stop.
+        """
+        self._retries = retries
+        self.succeeded = False
         self.pod = pod
         self.address = address
         self.ending = False
@@ -89,7 +96,7 @@ class PodRun:
             if self._proxy is not None:
                 await self._first(self._proxy.started.wait())
             await self._run_containers(adopted)
-            if not self._main and not self._stop.is_set():
+            if not self.pod.containers and not self._stop.is_set():
                 await self._stop.wait()
         finally:
             if self._proxy is not None and proxy is not None:
@@ -106,8 +113,25 @@ class PodRun:
                     run.record.restarts += 1
                     await run.back_off(wait)
                     wait = min(wait * 2, LONGEST_BACK_OFF)
-        if not self._stop.is_set():
+        if self._stop.is_set():
+            return
+        if self._retries is None:
             await asyncio.gather(*(run.run() for run in self._main))
+        else:
+            self.succeeded = all(await asyncio.gather(*(self._to_its_end(run, self._retries) for run in self._main)))
+
+    async def _to_its_end(self, run: ContainerRun, retries: int) -> bool:
+        """Once, and again with back-off while it fails and may be retried; whether it succeeded."""
+        wait = FIRST_BACK_OFF
+        while not self._stop.is_set():
+            if await run.run_once():
+                return True
+            if run.record.restarts >= retries:
+                return False
+            run.record.restarts += 1
+            await run.back_off(wait)
+            wait = min(wait * 2, LONGEST_BACK_OFF)
+        return False
 
     def stop(self) -> None:
         """Ask it to end: containers first (SIGTERM, then SIGKILL once its grace is over), its proxy after them."""
@@ -178,7 +202,7 @@ class PodRun:
     def _run(self, container: Container, initializes: bool) -> ContainerRun:
         pod, site = self.pod, self._site
         first = container is pod.containers[0]
-        record, running = self._record(container, self._name if first else f"{self._name}.{container.name}", initializes)
+        record, running = self._record(container, self._name if first else f"{self._name}.{container.name}", initializes or self._retries is not None)
         if first:
             record.serves, record.release = pod.serves, pod.release
         log = Path(record.log)

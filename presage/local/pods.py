@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from presage.local.cron import Schedule
 from presage.local.probe import Probe
 from presage.local.rollout import Strategy
 
@@ -120,3 +121,19 @@ class Workload:
     def pod(self, ordinal: int) -> Pod:
         """Its Pod of that number; a bare Pod is called as it is."""
         return self.template if self.kind == "Pod" else replace(self.template, name=f"{self.template.workload}-{ordinal}")
+
+
+@dataclass(frozen=True)
+class Periodic:
+    """A CronJob: a Pod whose containers run to their end at each time of the schedule. retries: after failures of one run."""
+
+    template: Pod
+    schedule: Schedule
+    suspended: bool
+    overlap: Literal["Allow", "Forbid", "Replace"]
+    retries: int
+    deadline: float | None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return (self.template.namespace, self.template.workload)

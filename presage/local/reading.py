@@ -9,7 +9,8 @@ and cannot enforce on plain processes goes into `not_honoured`, which `presage u
 from dataclasses import dataclass, field
 
 from presage.errors import PlaneError
-from presage.local.pods import Workload
+from presage.local.cron import Schedule
+from presage.local.pods import Periodic, Pod, Workload
 from presage.local.rollout import Strategy, read_strategy
 from presage.local.template import read_template
 from presage.manifests.fields import Fields
@@ -21,6 +22,7 @@ class Reading:
     """What reading gathers. not_honoured: what cannot be enforced here → which workloads or objects ask it."""
 
     workloads: list[Workload] = field(default_factory=list)
+    periodic: list[Periodic] = field(default_factory=list)
     mesh: list[Manifest] = field(default_factory=list)
     not_honoured: dict[str, list[str]] = field(default_factory=dict)
 
@@ -58,6 +60,8 @@ def read(objects: list[Manifest]) -> Reading:
         kind, name = manifest["kind"], manifest["metadata"]["name"]
         if kind == "Deployment":
             reading.workloads.append(_read_deployment(manifest, injected, reading))
+        elif kind == "CronJob":
+            reading.periodic.append(_read_cron_job(manifest, injected, reading))
         elif kind == "Pod":
             template = {"metadata": manifest["metadata"], "spec": manifest.get("spec", {})}
             pod = read_template(label(manifest), template, name, _namespace(manifest), sidecars=_namespace(manifest) in injected, note=reading.note)
@@ -93,19 +97,50 @@ def _read_deployment(manifest: Manifest, injected: set[str], reading: Reading) -
     return Workload("Deployment", pod, strategy)
 
 
+def _read_cron_job(manifest: Manifest, injected: set[str], reading: Reading) -> Periodic:
+    whole = Fields.of(manifest)
+    spec = whole.inside("spec")
+    whole.optional("status", dict)
+    whole.finish()
+    schedule = Schedule.parse(spec.take("schedule", str))
+    if spec.take("timeZone", str, "Etc/UTC") not in ("UTC", "Etc/UTC"):
+        spec.refuse("timeZone", "is not Etc/UTC, the only one the plane knows. Write the schedule in it.")
+    for silent in ("successfulJobsHistoryLimit", "failedJobsHistoryLimit", "startingDeadlineSeconds"):
+        spec.optional(silent, int)
+    overlap = spec.take("concurrencyPolicy", str, "Allow")
+    if overlap not in ("Allow", "Forbid", "Replace"):
+        spec.refuse("concurrencyPolicy", f"is {overlap!r}; it may be Allow, Forbid or Replace.")
+    suspended = spec.take("suspend", bool, False)
+    outer = spec.inside("jobTemplate")
+    spec.finish()
+    outer.optional("metadata", dict)
+    job = outer.inside("spec")
+    outer.finish()
+    retries, deadline = job.take("backoffLimit", int, 6), job.optional("activeDeadlineSeconds", int)
+    job.optional("ttlSecondsAfterFinished", int)
+    for single in ("completions", "parallelism"):
+        if job.take(single, int, 1) != 1:
+            job.refuse(single, "is not 1. The plane runs one Pod a Job.")
+    template = job.take("template", dict)
+    job.finish()
+    namespace = _namespace(manifest)
+    pod = read_template(
+        label(manifest), template, manifest["metadata"]["name"], namespace, sidecars=namespace in injected, note=reading.note, once=True,
+    )
+    return Periodic(pod, schedule, suspended, overlap, retries, None if deadline is None else float(deadline))  # type: ignore[arg-type]
+
+
 def _check_references(objects: list[Manifest], reading: Reading) -> None:
     """Whatever a Pod mounts or reads must be among the objects: a cluster would leave the Pod waiting without end."""
     there = {(found["kind"], _namespace(found), found["metadata"]["name"]) for found in objects if found["kind"] in _LOOKED_UP}
-    for workload in reading.workloads:
-        pod = workload.template
-        for kind, name in _references(workload):
+    for pod in (*(workload.template for workload in reading.workloads), *(one.template for one in reading.periodic)):
+        for kind, name in _references(pod):
             if (kind, pod.namespace, name) not in there:
                 problem = f"uses {kind} {name!r}, which no manifest holds. Add it to an application of the overlay."
-                raise PlaneError(f"{workload.kind} {pod.namespace}/{pod.workload} {problem}")
+                raise PlaneError(f"a Pod of {pod.namespace}/{pod.workload} {problem}")
 
 
-def _references(workload: Workload) -> list[tuple[str, str]]:
-    pod = workload.template
+def _references(pod: Pod) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for volume in pod.volumes:
         found += [("PersistentVolumeClaim", volume.claim)] if volume.claim else []

@@ -80,6 +80,15 @@ class ClientRecord(msgspec.Struct):
     token: str
 
 
+class JobRecord(msgspec.Struct):
+    """The last run of a CronJob. started: Unix seconds; ended: how its program did."""
+
+    started: float
+    seconds: float
+    succeeded: bool
+    ended: str
+
+
 class PlaneRecord(msgspec.Struct):
     """The whole plane. supervisor: its process id; created: that process's start time, so that a reused id is told apart.
 
@@ -102,6 +111,7 @@ class PlaneRecord(msgspec.Struct):
     routes: list[RouteRecord] = []
     gateway: str | None = None
     client: ClientRecord | None = None
+    jobs: dict[str, JobRecord] = {}
 
     @property
     def alive(self) -> bool:

@@ -12,6 +12,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from presage.local.addresses import pod_addresses
 from presage.local.children import end_marked, end_with_parent
 from presage.local.cluster import Cluster
 from presage.local.holds import held
+from presage.local.jobs import Jobs
 from presage.local.pod import PodRun
-from presage.local.pods import Pod, Workload
+from presage.local.pods import Periodic, Pod, Workload
 from presage.local.processes import found
 from presage.local.record import (
     Plan,
@@ -58,6 +60,8 @@ class Supervisor:
         process, created = this_process()
         self.record = PlaneRecord(plan.overlay, process, created, "running", plan.bindings, plan.overrides, {}, "", [])
         self._cluster = Cluster(root, plan, self._note_change)
+        self._jobs = Jobs(self._start_job, self._note_change)
+        self._periodic: set[tuple[str, str]] = set()
         self._adopt_plan(plan)
 
     async def run(self) -> None:
@@ -66,7 +70,8 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._ended.set)
         write_record(self._plane, self.record)
-        keeping: list[Coroutine[Any, Any, None]] = [self._keep_record(), self._keep_pods(), self._watch_plan(), *self._cluster.tasks(self._running)]
+        keeping: list[Coroutine[Any, Any, None]] = [self._keep_record(), self._keep_pods(), self._watch_plan(), self._jobs.keep()]
+        keeping += self._cluster.tasks(self._running)
         helpers = [asyncio.create_task(one) for one in keeping]
         ended = asyncio.create_task(self._ended.wait())
         try:
@@ -98,6 +103,8 @@ class Supervisor:
         """Read the plan strictly, and make it what is wanted. Raises PresageError and changes nothing where it cannot be run."""
         reading = self._cluster.replace(plan)
         self._workloads = {workload.key: workload for workload in reading.workloads}
+        self._periodic = {one.key for one in reading.periodic}
+        self._jobs.replace(reading.periodic)
         record = self.record
         record.overlay, record.bindings, record.overrides = plan.overlay, plan.bindings, plan.overrides
         record.not_honoured, record.digest, record.settled = reading.not_honoured, digest_of(plan), False
@@ -143,7 +150,8 @@ class Supervisor:
             for _ in range(due.create):
                 self._create(workload)
             ending += [pod for pod in pods if pod.pod.name in due.end]
-        ending += [pod for pod in self._pods.values() if (pod.pod.namespace, pod.pod.workload) not in self._workloads and not pod.ending]
+        known = self._workloads.keys() | self._periodic
+        ending += [pod for pod in self._pods.values() if (pod.pod.namespace, pod.pod.workload) not in known and not pod.ending]
         for pod in ending:
             pod.ending = True
         return ending
@@ -156,14 +164,22 @@ class Supervisor:
             if workload.kind == "Pod":
                 return  # its predecessor of the same name is still going
         pod = workload.pod(ordinal)
+        self._launch(pod)
+
+    def _launch(self, pod: Pod, retries: int | None = None) -> PodRun:
         before = self._before.pop(pod.key, {})
         before = before if all(record.revision == pod.revision for record in before.values()) else {}
         taken = [address for other in self._pods.values() for address in (other.address.outer, other.address.inner)]
         address = pod_addresses(self._root, pod.key, pod.proxy == "sidecar", taken)
-        run = PodRun(pod, address, self._cluster.site, self._name(pod), before)
+        run = PodRun(pod, address, self._cluster.site, self._name(pod), before=before, retries=retries)
         self._pods[pod.key] = run
         self.record.processes.extend(run.records)
         self._tasks[pod.key] = asyncio.create_task(self._live(run))
+        return run
+
+    def _start_job(self, one: Periodic, name: str) -> tuple[PodRun, "asyncio.Task[None]"]:
+        run = self._launch(replace(one.template, name=name), one.retries)
+        return run, self._tasks[run.pod.key]
 
     async def _live(self, run: PodRun) -> None:
         try:
@@ -190,7 +206,7 @@ class Supervisor:
         return len(pods) == len(wanted) == workload.strategy.replicas
 
     def _known_only(self) -> bool:
-        return all((pod.pod.namespace, pod.pod.workload) in self._workloads for pod in self._pods.values())
+        return all((pod.pod.namespace, pod.pod.workload) in self._workloads.keys() | self._periodic for pod in self._pods.values())
 
     def _running(self) -> list[PodRun]:
         return list(self._pods.values())
@@ -206,6 +222,7 @@ class Supervisor:
             try:
                 self.record.routes = self._cluster.routes()
                 self.record.client = self._cluster.client()
+                self.record.jobs = self._jobs.last
                 write_record(self._plane, self.record)
                 await asyncio.sleep(0.05)  # one write for what changes together
             except StateError:  # a full disk: the Pods run on, the record follows once there is room

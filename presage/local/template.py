@@ -22,12 +22,18 @@ _WITHOUT_EFFECT = (
 _CONFINEMENT = "securityContext (user, capabilities, seccomp, read-only root): programs run as you do, only new privileges are barred"
 
 
-def read_template(place: str, template: Mapping[str, Any], workload: str, namespace: str, *, sidecars: bool, note: Note) -> Pod:
-    """The Pod of a template, named as its workload. sidecars: Pods of this namespace stand behind a proxy of the mesh. Raises FieldError."""
+def read_template(place: str, template: Mapping[str, Any], workload: str, namespace: str, *, sidecars: bool, note: Note, once: bool = False) -> Pod:
+    """The Pod of a template, named as its workload. sidecars: Pods of this namespace stand behind a proxy of the mesh; once: it runs to its end.
+
+    Raises FieldError.
+    """
     spec = Fields(place, "spec.template.spec", template.get("spec") or {})
     labels = {str(key): str(value) for key, value in ((template.get("metadata") or {}).get("labels") or {}).items()}
-    if spec.take("restartPolicy", str, "Always") != "Always":
+    restart = spec.take("restartPolicy", str, "Always")
+    if not once and restart != "Always":
         spec.refuse("restartPolicy", "is not Always, the only one a Deployment may have. Remove it.")
+    if once and restart not in ("OnFailure", "Never"):
+        spec.refuse("restartPolicy", f"is {restart!r}; a Job's Pod has OnFailure or Never. Write one of them.")
     for known in _WITHOUT_EFFECT:
         spec.optional(known, object)
     account = spec.take("serviceAccountName", str, "default")

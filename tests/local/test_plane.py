@@ -422,3 +422,26 @@ def test_a_programs_environment_holds_no_secrets_of_the_shell(state, tmp_path, m
 
 def test_nothing_runs_in_an_empty_state(state):
     assert (status(state).running, status(state).processes, down(state)) == (False, [], 0)
+
+
+def cron_job(name="tidy", schedule="* * * * *", **fields):
+    pod = {"automountServiceAccountToken": False, "restartPolicy": "Never", "containers": [{"name": name, "image": "presage/training:0.1.0"} | fields]}
+    return {
+        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": name, "namespace": "presage"},
+        "spec": {"schedule": schedule, "concurrencyPolicy": "Forbid", "jobTemplate": {"spec": {"backoffLimit": 1, "template": {"spec": pod}}}},
+    }  # fmt: skip
+
+
+def test_a_cron_job_runs_to_its_end_when_it_is_due_and_its_last_run_is_known(state, tmp_path):
+    due = cron_job(command=["python", "-c", "print('tidied')"])
+    plane = up(state=state, manifests=manifests(tmp_path, deployment(), due))
+    assert plane.ready  # a job that is not due yet keeps nobody waiting
+    last = eventually(lambda: record_of(state).jobs.get("presage/tidy"), seconds=75)
+    assert last.succeeded
+    assert "tidied" in (state.plane / "logs").joinpath(next(path.name for path in (state.plane / "logs").glob("tidy-*.log"))).read_text()
+    assert status(state).ready
+
+
+def test_a_schedule_that_is_none_stops_up_with_a_sentence(state, tmp_path):
+    with pytest.raises(PresageError, match="'61' is no minute"):
+        up(state=state, manifests=manifests(tmp_path, deployment(), cron_job(schedule="61 * * * *", command=["python"])))
