@@ -29,6 +29,19 @@ COMMANDS: tuple[Listed, ...] = (
     Listed("report", "presage.cli.report:report", "A one-page report of a run, to read or to send."),
     Listed("manifests render", "presage.cli.manifests:render", "Render an overlay with kustomize."),
     Listed("manifests expand", "presage.cli.manifests:expand", "Expand custom resources to the core objects they stand for."),
+    Listed("policies render", "presage.cli.policies:render", "Compile policies/access.yaml into what enforces it."),
+    Listed("release compose", "presage.cli.release:compose", "Compose a release from packages in a store, and sign it."),
+    Listed("release publish", "presage.cli.release:publish", "Copy a release to where Pods take it from, sealed; print its URI."),
+    Listed("release show", "presage.cli.release:show", "What a release holds, who signed it, whether it is sealed."),
+    Listed("release rewrap", "presage.cli.release:rewrap", "Wrap data keys anew after a rotation of Vault's key."),
+    Listed("model import", "presage.cli.model:import_model", "Package an ONNX model that was not trained here."),
+    Listed("vault apply", "presage.cli.vault:apply", "Compare manifests/vault with a running Vault, and make it so."),
 )
 
-GROUPS: dict[str, str] = {"manifests": "Render and expand the manifests."}
+GROUPS: dict[str, str] = {
+    "manifests": "Render and expand the manifests.",
+    "policies": "Compile policies into what enforces them.",
+    "release": "Compose, publish and show releases.",
+    "model": "Models that were not trained here.",
+    "vault": "What Vault holds for the platform.",
+}

@@ -147,7 +147,9 @@ def _routes(plan: Plan, record: PlaneRecord) -> Iterator[Difference]:
             continue
         namespace, name = _key(manifest)
         rules: Any = manifest["spec"]
-        wished = {backend["name"]: backend.get("weight", 1) for backend in rules["rules"][-1].get("backendRefs", [])}
+        weights = {backend["name"]: backend.get("weight", 1) for backend in rules["rules"][-1].get("backendRefs", [])}
+        whole = sum(weights.values()) or 1
+        wished = {name: round(100 * weight / whole) for name, weight in weights.items()}
         routed = dict(now[f"{namespace}/{name}"].backends) if f"{namespace}/{name}" in now else {}
         for backend, weight in wished.items():
             if routed.get(backend) != weight:

@@ -5,13 +5,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from presage.errors import PlaneError, UsageError
+from presage.files import canonical_json, sha256_bytes, sha256_file
+from presage.local.authority import Authority
 from presage.local.cluster import check
+from presage.local.object_store import Accounts
 from presage.local.overrides import override, source_of
 from presage.local.record import Plan
 from presage.local.releases import bind, local_names, local_uri, trained_release, training_source
+from presage.local.tokens import TokenIssuer
 from presage.manifests.expand import expand
 from presage.manifests.objects import parse_objects
 from presage.manifests.render import applications, render
+from presage.package.keys import local_key
 from presage.state import State
 
 Say = Callable[[str], None]
@@ -25,6 +30,7 @@ def make_plan(
         raise UsageError(f"--speed {speed:g} is no speed. Write how many times real time, 1 to 100000.")
     if source is not None:
         _require_live(source)
+    prepare(state)
     names = applications(manifests, overlay)
     with ThreadPoolExecutor(2) as pool:
         rendered = list(pool.map(lambda name: render(manifests / "overlays" / overlay / name), names))
@@ -40,9 +46,22 @@ def make_plan(
         if trained_on != stream:
             said.append(f"{name}: --source={stream} has no labelled incidents, so its model was trained on {trained_on}")
     expanded = expand(bind(objects, bindings))
-    plan = Plan(overlay, [dict(found) for found in expanded], bindings, said, source, speed)
+    plan = Plan(overlay, [dict(found) for found in expanded], bindings, said, source, speed, str(manifests), _digest(manifests / "vault"))
     check(state.root, plan)
     return plan
+
+
+def prepare(state: State) -> None:
+    """Make what objects name as parts of the state before anything reads them: keys, the plane's authority, the object store's accounts."""
+    local_key(state.keys)
+    TokenIssuer.open(state.keys / "issuer.key")
+    Authority.open(state.plane / "authority")
+    Accounts.open(state.plane / "object-store")
+
+
+def _digest(folder: Path) -> str:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return sha256_bytes(canonical_json({str(path.relative_to(folder)): sha256_file(path) for path in files}))
 
 
 def _require_live(source: str) -> None:

@@ -93,6 +93,7 @@ class Pod:
     grace: float
     serves: str | None
     proxy: Literal["none", "sidecar", "gateway"] = "none"
+    gateway_ports: tuple[int, ...] = ()
 
     @property
     def key(self) -> str:

@@ -53,6 +53,7 @@ class Plan(msgspec.Struct):
 
     bindings: release names that the manifests leave to this machine, and what they stand for now. overrides: what the command
     line changed in memory, in words; source, speed: what it said, for the next rendering.
+    manifests: the folder it was rendered from; vault: digest of the Vault configuration there.
     """
 
     overlay: str
@@ -61,6 +62,8 @@ class Plan(msgspec.Struct):
     overrides: list[str] = []
     source: str | None = None
     speed: float | None = None
+    manifests: str = ""
+    vault: str = ""
 
 
 class RouteRecord(msgspec.Struct):

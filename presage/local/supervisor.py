@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from presage.errors import PlaneError, PresageError, StateError
+from presage.hosts import install
 from presage.local.addresses import pod_addresses
 from presage.local.children import end_marked, end_with_parent
 from presage.local.cluster import Cluster
@@ -55,7 +56,9 @@ class Supervisor:
         self._ended = asyncio.Event()
         self._pods: dict[str, PodRun] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._names: dict[str, str] = {}
+        self._leaving: list[PodRun] = []
+        self._farewells: set[asyncio.Task[None]] = set()
+        self._undirected = ""
         self._before = _by_pod(before)
         process, created = this_process()
         self.record = PlaneRecord(plan.overlay, process, created, "running", plan.bindings, plan.overrides, {}, "", [])
@@ -86,7 +89,6 @@ class Supervisor:
             await asyncio.gather(*helpers[1:], return_exceptions=True)
             await self._stop_pods()
             helpers[0].cancel()
-            self._cluster.close()
             record_path(self._plane).unlink(missing_ok=True)
 
     async def _stop_pods(self) -> None:
@@ -121,6 +123,7 @@ class Supervisor:
                 plan = read_plan(self._plane)
                 if plan is not None and digest_of(plan) != self.record.digest:
                     self._adopt_plan(plan)
+                    self.record.trouble = ""
             except PresageError as error:
                 self.record.trouble = str(error)
                 self._dirty.set()
@@ -130,15 +133,31 @@ class Supervisor:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            ending = self._plan_steps()
-            await self._cluster.direct(self._running())
-            for pod in ending:
-                pod.stop()
-            settled = not ending and all(self._settled(workload) for workload in self._workloads.values()) and self._known_only()
+            self._leaving += self._plan_steps()
+            try:
+                await self._cluster.direct(self._running())
+                trouble = ""
+            except PresageError as error:
+                trouble = str(error)
+            if not trouble:  # while a proxy does not take its routes nobody it may still call is stopped
+                for pod in self._leaving:
+                    farewell = asyncio.create_task(self._leave(pod))
+                    self._farewells.add(farewell)
+                    farewell.add_done_callback(self._farewells.discard)
+                self._leaving = []
+            if trouble != self._undirected:
+                self._undirected = trouble
+                self._dirty.set()
+            settled = not self._leaving and not trouble and all(self._settled(workload) for workload in self._workloads.values()) and self._known_only()
             if settled != self.record.settled:
                 self.record.settled = settled
                 self._dirty.set()
             await asyncio.sleep(0.02)
+
+    async def _leave(self, pod: PodRun) -> None:
+        """Its callers first, then the Pod itself."""
+        await self._cluster.drain(pod.pod)
+        pod.stop()
 
     def _plan_steps(self) -> list[PodRun]:
         """Make the Pods that are due; the Pods that are to end, marked so that they get no more traffic."""
@@ -222,6 +241,8 @@ class Supervisor:
             try:
                 self.record.routes = self._cluster.routes()
                 self.record.client = self._cluster.client()
+                self.record.gateway = self._cluster.gateway(self._running())
+                self.record.waiting = self._undirected or self._cluster.waiting
                 self.record.jobs = self._jobs.last
                 write_record(self._plane, self.record)
                 await asyncio.sleep(0.05)  # one write for what changes together
@@ -256,7 +277,7 @@ def _survivors(root: Path, plan: Plan) -> PlaneRecord | None:
         end_marked(root)
         free_memory(root)
         return None
-    revisions = Cluster.revisions(plan)
+    revisions = Cluster.revisions(root, plan)
     kept = {
         record.pid for record in (before.processes if before is not None else [])
         if record.pid is not None and revisions.get((record.namespace, record.workload)) == record.revision and record.pid in living
@@ -272,6 +293,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--attached", type=int, help="stop when this process, which started it, ends")
     options = parser.parse_args(arguments)
     os.umask(0o077)
+    install(options.state.absolute() / "plane" / "hosts.json")  # the plane itself calls OpenBao by the name that manifests write
     if options.attached is not None:
         end_with_parent(signal.SIGTERM, options.attached)
     root: Path = options.state.absolute()

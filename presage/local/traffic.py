@@ -40,6 +40,11 @@ class Traffic:
         self._told: dict[str, EnvoyFiles] = {}
         self._pods: list[MeshPod] = []
 
+    @property
+    def members(self) -> list[MeshPod]:
+        """The Pods as they were directed last."""
+        return self._pods
+
     def replace(self, mesh: Mesh) -> None:
         """Other objects from now on; `direct` tells the proxies."""
         self._mesh = mesh
@@ -91,7 +96,7 @@ class Traffic:
             return []
         effective = _effective(self._mesh, self._pods)
         return [
-            RouteRecord(f"{route.name.namespace}/{route.name.name}", list(route.hostnames), [(found.service.name, found.weight) for found in rule.backends])
+            RouteRecord(f"{route.name.namespace}/{route.name.name}", list(route.hostnames), _shares(rule))
             for route in effective.routes for rule in route.rules[-1:]
         ]  # fmt: skip
 
@@ -120,6 +125,12 @@ def _member(run: PodRun) -> MeshPod:
 def _as_member(pod: Pod, address: PodAddress, ready: bool) -> MeshPod:
     ports = tuple(port for container in pod.containers for port in container.ports)
     return MeshPod(pod.name, pod.namespace, pod.service_account, pod.labels, address.outer, address.inner, ports, ready, pod.proxy == "sidecar")
+
+
+def _shares(rule: RouteRule) -> list[tuple[str, int]]:
+    """Percent of the requests that each backend gets: weights are relative, and absent for a single backend."""
+    whole = sum(backend.weight for backend in rule.backends) or 1
+    return [(backend.service.name, round(100 * backend.weight / whole)) for backend in rule.backends]
 
 
 def _effective(mesh: Mesh, pods: list[MeshPod]) -> Mesh:

@@ -23,7 +23,7 @@ from presage.files import read_text
 from presage.local.pods import FileSource, Pod, Volume
 from presage.manifests.objects import Manifest, label
 
-FOLDER, FILES = "plane.presage/folder", "plane.presage/files"
+FOLDER, FILES, PORTS = "plane.presage/folder", "plane.presage/files", "plane.presage/ports"
 Token = Callable[[Pod, str, int], str]
 SecretData = Callable[[str, str], Mapping[str, bytes] | None]
 Rewrite = Callable[[str], str]
@@ -80,6 +80,8 @@ class Volumes:
         pattern = annotation(manifest, FILES)
         for path in sorted(self._root.glob(pattern)) if pattern else []:
             data[path.name] = read_text(path, f"file of {label(manifest)}", "Remove it, or write it again.")
+        for key in filter(None, annotation(manifest, PORTS).split(",")):
+            data[key] = str(own_port(self._root, f"{namespace}/{name}/{key}"))
         return data
 
     def secret(self, namespace: str, name: str) -> Mapping[str, bytes]:
@@ -153,6 +155,12 @@ class Volumes:
         if found is None:
             raise PlaneError(f"a Pod in namespace {namespace} uses {kind} {name!r}, which no manifest holds. Add it to an application of the overlay.")
         return found
+
+
+def own_port(root: Path, name: str) -> int:
+    """A port of this plane for `name`, the same at each start: for programs that meet at a place named after a port, wherever they listen."""
+    digest = hashlib.sha256(f"{root.resolve()}\n{name}".encode()).digest()
+    return 20000 + int.from_bytes(digest[:4], "big") % 12000  # below the ports that systems give to outgoing connections
 
 
 def swap(folder: Path, content: Mapping[str, bytes]) -> bool:

@@ -1,6 +1,6 @@
 """Reading objects strictly: every field is taken by name, and what nobody took is an error, never skipped."""
 
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from presage.errors import InputError
 from presage.manifests.objects import Manifest, label
@@ -10,10 +10,16 @@ _MISSING = object()
 
 
 class FieldError(InputError):
-    """A field that is missing, of another type than it must be, or unknown to who reads it."""
+    """A field that is missing, of another type than it must be, or unknown to who reads it.
+
+    `place` names the object, `path` the field, `problem` is the rest of the sentence.
+    """
 
     def __init__(self, place: str, path: str, problem: str) -> None:
         super().__init__(f"{place}: {path} {problem}")
+        self.place = place
+        self.path = path
+        self.problem = problem
 
 
 class Fields:
@@ -33,6 +39,14 @@ class Fields:
     def of(cls, manifest: Manifest) -> "Fields":
         """The whole object, without what every object has (apiVersion, kind, metadata)."""
         return cls(label(manifest), "", {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind", "metadata")})
+
+    def copy(self) -> "Fields":
+        """The same mapping, to be read twice."""
+        return Fields(self.place, self.path, self._left)
+
+    def raw(self) -> dict[str, Any]:
+        """What was not taken yet, as it is written; nothing is taken by this."""
+        return dict(self._left)
 
     def take(self, name: str, kind: type[T], default: Any = _MISSING) -> T:
         """The field `name`, which must be a `kind`; `default` where it is absent. Raises FieldError."""
@@ -56,6 +70,14 @@ class Fields:
     def inside(self, name: str) -> "Fields":
         """The mapping under `name`; an absent one reads as empty."""
         return Fields(self.place, self._at(name), self.take(name, dict, {}))
+
+    def mapping(self, name: str) -> dict[str, str]:
+        """The mapping of text to text under `name` (labels, annotations); an absent one reads as empty."""
+        found = self.take(name, dict, {})
+        for key, value in found.items():
+            if not isinstance(key, str) or not isinstance(value, str):
+                raise FieldError(self.place, self._at(f"{name}[{key}]"), f"is {value!r}, not text. Quote it.")
+        return dict(found)
 
     def each(self, name: str) -> list["Fields"]:
         """The mappings of the list under `name`; an absent list reads as empty."""
@@ -89,7 +111,7 @@ class Fields:
         for name in self._left:
             self.refuse(name)
 
-    def refuse(self, name: str, why: str = "is a field that is not understood here. Remove it, or teach the reader what it means.") -> None:
+    def refuse(self, name: str, why: str = "is a field that is not understood here. Remove it, or teach the reader what it means.") -> NoReturn:
         """Raise FieldError about the field `name` of this mapping."""
         raise FieldError(self.place, self._at(name), why)
 

@@ -76,6 +76,15 @@ def verify(content: bytes, payload_type: str, trust: Trust, what: str) -> Signed
     return Signed(payload, key)
 
 
+def named_signer(content: bytes) -> str:
+    """Id of the key that an envelope names, unverified; empty where it names none."""
+    try:
+        envelope = msgspec.json.decode(content, type=Envelope)
+    except msgspec.MsgspecError:
+        return ""
+    return envelope.signatures[0].keyid if envelope.signatures else ""
+
+
 def untrusted(what: str, key_id: str, trust: Trust) -> ArtifactRefused:
     return ArtifactRefused("signature", f"{what} is signed by key {key_id[:16]!r}, which is not trusted here ({trust}). Trust the key or sign again.")
 

@@ -1,33 +1,41 @@
-"""The one door by which a release enters a Pod: a storage container that fetches, checks, writes and ends.
+"""The one door by which a release enters a Pod: a storage container that fetches, checks, opens, writes and ends.
 
     python -m presage.package.gate URI TARGET
 
 Settings come from the environment, as KServe leaves a storage container no other way:
 
-    PRESAGE_RELEASE_STORE     folder that holds an OCI layout
+    PRESAGE_RELEASE_STORE     folder that holds an OCI layout, or s3://BUCKET[/PREFIX]
+    PRESAGE_S3_…              the object store and the account there (presage.storage.s3)
+    PRESAGE_VAULT_…           Vault, and whom the Pod is to it (presage.secrets); without them a sealed release is refused
+    PRESAGE_TRANSIT_KEY       which transit key unwraps data keys; default: releases
     PRESAGE_TRUST_KEYS        folder of *.pub files: whose signatures count
     PRESAGE_REVOCATIONS       a revocation list (optional)
     PRESAGE_ALLOW_LOCAL       1: `presage://NAME:local` is allowed (overlay local alone)
     PRESAGE_TRITON            1: lay out a Triton repository too (GPU family)
     PRESAGE_TERMINATION_LOG   where the sentence of a refusal is left for whoever looks at the Pod (optional)
+    PRESAGE_HOSTS             names that only a cluster's DNS knows (presage.hosts; optional)
 
-A refusal is one sentence, exit code 1, and an empty target.
+Plaintext goes into TARGET and nowhere else. A refusal is one sentence, exit code 1, and an empty target.
 """
 
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from presage import hosts
 from presage.errors import ArtifactRefused, PresageError, StateError
 from presage.package.keys import Trust
 from presage.package.layout import RELEASE, RELEASE_SIGNATURE
 from presage.package.reference import parse_reference
 from presage.package.release import Release
 from presage.package.revocation import Revocations
+from presage.package.sealing import KeyWrapper
 from presage.package.store import ReleaseStore
+from presage.package.transit_keys import keys_from_environment
 from presage.package.verification import verify
+from presage.storage.storage import StorageError
 
 # group-readable: with a mesh the gate runs under another user than the server, in the Pod's group
 _FILE_MODE, _FOLDER_MODE = 0o640, 0o750
@@ -40,21 +48,23 @@ def admit(
     store: ReleaseStore,
     trust: Trust,
     *,
+    keys: KeyWrapper | None = None,
     allow_local: bool = False,
     revocations: Revocations | None = None,
     triton: bool = False,
 ) -> Release:
     """Fetch a release, run every step of the gate over it, then lay it out in `target` (kept itself: it may be a mount).
 
-    Whatever lay there before is removed first. Raises ArtifactRefused or StateError with `target` empty.
+    keys: opens what is sealed. Whatever lay in `target` before is removed first. Raises ArtifactRefused, StorageError or StateError with
+    `target` empty.
     """
     wipe(target)
     reference = parse_reference(uri, allow_local)
     if reference.local:
         reference = store.latest(reference.name)
     fetched = store.fetch(reference)
-    release = verify(fetched.contents, trust, reference, revocations, fetched.sealed)
-    contents = fetched.contents | (_triton_repository(release) if triton else {})
+    release = verify(fetched.contents, trust, reference, revocations, sealed=fetched.sealed, keys=keys)
+    contents = fetched.contents | _opened(release, fetched.sealed.files) | (_triton_repository(release) if triton else {})
     try:
         _write(target, contents)
     except OSError as error:
@@ -92,6 +102,12 @@ def _write(target: Path, contents: Mapping[str, bytes]) -> None:
             os.fsync(handle.fileno())
 
 
+def _opened(release: Release, paths: Collection[str]) -> dict[str, bytes]:
+    """Path → bytes of what was sealed, as it was verified."""
+    files = {f"packages/{package.member.hex}/{name}": content for package in release.packages.values() for name, content in package.files.items()}
+    return {path: files[path] for path in paths}
+
+
 def _triton_repository(release: Release) -> dict[str, bytes]:
     """Path → bytes of a Triton model repository over the release's members."""
     repository = {}
@@ -111,29 +127,40 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
         release = admit(
             uri,
             target,
-            ReleaseStore(Path(_setting(environment, "PRESAGE_RELEASE_STORE"))),
+            ReleaseStore.open(_setting(environment, "PRESAGE_RELEASE_STORE"), environment),
             Trust.open(Path(_setting(environment, "PRESAGE_TRUST_KEYS"))),
+            keys=keys_from_environment(environment),
             allow_local=environment.get("PRESAGE_ALLOW_LOCAL") == "1",
             revocations=Revocations.open(Path(path)) if (path := environment.get("PRESAGE_REVOCATIONS")) else None,
             triton=environment.get("PRESAGE_TRITON") == "1",
         )
     except PresageError as error:
-        _refuse(error, target, environment)
+        _refuse(_reason(error), error.message, target, environment)
+        return 1
+    except Exception as error:  # a fault of ours closes the door, too
+        _refuse("fault", f"a fault in the gate itself ({type(error).__name__}: {str(error)[:300]}). Please report it.", target, environment)
         return 1
     members = ", ".join(f"{role} {package.member.family}" for role, package in release.packages.items())
     print(f"{release.uri} is in {target}: {members}; signed by {release.key.owner} {release.key.id[:16]}")
     return 0
 
 
-def _refuse(error: PresageError, target: Path, environment: Mapping[str, str]) -> None:
-    reason = f" [{error.reason}]" if isinstance(error, ArtifactRefused) else ""
-    print(f"refused{reason}: {error.message}", file=sys.stderr)
+def _reason(error: PresageError) -> str:
+    if isinstance(error, ArtifactRefused):
+        return error.reason
+    return "store" if isinstance(error, StorageError) else ""
+
+
+def _refuse(reason: str, message: str, target: Path, environment: Mapping[str, str]) -> None:
+    sentence = f"refused [{reason}]: {message}" if reason else f"refused: {message}"
+    print(sentence, file=sys.stderr)
     try:
-        wipe(target)
         if path := environment.get("PRESAGE_TERMINATION_LOG"):
-            Path(path).write_text(f"refused{reason}: {error.message}"[:4096])
+            Path(path).write_text(sentence[:4096])
+        wipe(target)
     except (OSError, StateError) as also:
-        print(f"refused: {also}", file=sys.stderr)
+        if str(also) != message:
+            print(f"refused: {also}", file=sys.stderr)
 
 
 def _setting(environment: Mapping[str, str], name: str) -> str:
@@ -144,4 +171,5 @@ def _setting(environment: Mapping[str, str], name: str) -> str:
 
 
 if __name__ == "__main__":
+    hosts.install()
     sys.exit(main(sys.argv[1:], os.environ))

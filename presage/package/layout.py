@@ -17,38 +17,42 @@ from presage.package.onnx_check import check_onnx
 from presage.package.signing import SIGNATURE_FILE
 
 KIB, MIB = 1 << 10, 1 << 20
-TOTAL_LIMIT = 384 * MIB  # a release is held in memory while it is checked, and the gate's container has 512 MiB
+# The gate's container has 512 MiB. A release is held in memory while it is checked, and once more by the memory-backed volume that it is
+# written to; a sealed file is held twice while it is opened.
+TOTAL_LIMIT = 192 * MIB
 FILE_LIMIT = 400
 _MODELPACK = "application/vnd.cncf.model"
 
 
 @dataclass(frozen=True)
 class FileKind:
-    """limit: bytes; check: raises ValueError where the bytes are of another format; media_type: ModelPack's, of the layer."""
+    """limit: bytes; check: raises ValueError where the bytes are of another format; media_type: ModelPack's, of the layer;
+    open: never sealed, because it is read before a key is asked for."""
 
     limit: int
     check: Callable[[bytes], object]
     media_type: str
     required: bool = True
+    open: bool = False
 
 
 PACKAGE_FILES: Mapping[str, FileKind] = {
-    "model.onnx": FileKind(256 * MIB, check_onnx, f"{_MODELPACK}.weight.v1.raw"),
-    "contract.json": FileKind(4 * MIB, check_json, f"{_MODELPACK}.weight.config.v1.raw"),
+    "model.onnx": FileKind(128 * MIB, check_onnx, f"{_MODELPACK}.weight.v1.raw"),
+    "contract.json": FileKind(4 * MIB, check_json, f"{_MODELPACK}.weight.config.v1.raw", open=True),
     "calibration.safetensors": FileKind(64 * MIB, check_safetensors, f"{_MODELPACK}.weight.config.v1.raw"),
-    "trees.safetensors": FileKind(256 * MIB, check_safetensors, f"{_MODELPACK}.weight.v1.raw", required=False),
+    "trees.safetensors": FileKind(128 * MIB, check_safetensors, f"{_MODELPACK}.weight.v1.raw", required=False),
     "detectors.safetensors": FileKind(64 * MIB, check_safetensors, f"{_MODELPACK}.weight.v1.raw", required=False),
     "config.pbtxt": FileKind(64 * KIB, check_text, f"{_MODELPACK}.weight.config.v1.raw"),
     "metrics.json": FileKind(4 * MIB, check_json, f"{_MODELPACK}.doc.v1.raw"),
     "lineage.json": FileKind(1 * MIB, check_json, f"{_MODELPACK}.doc.v1.raw"),
-    "card.md": FileKind(1 * MIB, check_text, f"{_MODELPACK}.doc.v1.raw"),
+    "card.md": FileKind(1 * MIB, check_text, f"{_MODELPACK}.doc.v1.raw", open=True),
 }
-SIGNATURE = FileKind(1 * MIB, check_json, "application/vnd.dev.sigstore.bundle.v0.3+json")
+SIGNATURE = FileKind(1 * MIB, check_json, "application/vnd.dev.sigstore.bundle.v0.3+json", open=True)
 RELEASE = "release.json"
 RELEASE_SIGNATURE = "release.dsse.json"
 RELEASE_FILES: Mapping[str, FileKind] = {
-    RELEASE: FileKind(4 * MIB, check_json, "application/vnd.presage.release.v1+json"),
-    RELEASE_SIGNATURE: FileKind(1 * MIB, check_json, "application/vnd.dsse.envelope.v1+json"),
+    RELEASE: FileKind(4 * MIB, check_json, "application/vnd.presage.release.v1+json", open=True),
+    RELEASE_SIGNATURE: FileKind(1 * MIB, check_json, "application/vnd.dsse.envelope.v1+json", open=True),
 }
 _PACKAGE_PATH = re.compile(r"packages/([0-9a-f]{64})/([a-z]+\.[a-z]+)")
 _FOLDER = re.compile(r"packages(/[0-9a-f]{64})?|triton(/[a-z][a-z0-9-]{0,99}(/1)?)?")

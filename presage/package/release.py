@@ -45,6 +45,10 @@ class Member(_Document, frozen=True):
     package: str
     files: dict[str, str]
 
+    @property
+    def hex(self) -> str:
+        return self.package.removeprefix("sha256:")
+
 
 class Rule(_Document, frozen=True):
     """An engineer's heuristic: where `feature` is above or below the value, the risk is at least `risk`."""

@@ -5,14 +5,17 @@ library takes most of a second to import and needs plain files; a test holds the
 signature and list are checked first, so that files are compared with a list that is already known to be genuine.
 """
 
+import base64
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from presage.errors import ArtifactRefused
-from presage.package.dsse import IN_TOTO, Envelope, check_signature, decode_base64, pre_authentication_encoding, untrusted
+from presage.package.dsse import IN_TOTO, Envelope, Signature, check_signature, decode_base64, pre_authentication_encoding, untrusted
 from presage.package.keys import SigningKey, Trust, TrustedKey
 
 SIGNATURE_FILE = "model.sig"
@@ -82,6 +85,15 @@ def sign_folder(folder: Path, key: SigningKey) -> None:
     files = hashing.Config().set_ignored_paths(paths=[signature], ignore_git_paths=False)
     signing.Config().use_elliptic_key_signer(private_key=key.path).set_hashing_config(files).sign(folder.absolute(), signature)
     signature.chmod(0o600)
+
+
+def countersign(content: bytes, key: SigningKey) -> bytes:
+    """The same statement, in a bundle by another key. `content`: a bundle that was verified."""
+    bundle = msgspec.json.decode(content, type=_Bundle)
+    payload = decode_base64(bundle.dsse_envelope.payload, SIGNATURE_FILE)
+    signature = key.private.sign(pre_authentication_encoding(IN_TOTO, payload), ec.ECDSA(hashes.SHA256()))
+    envelope = msgspec.structs.replace(bundle.dsse_envelope, signatures=[Signature("", base64.b64encode(signature).decode())])
+    return msgspec.json.encode(_Bundle(bundle.media_type, _Material(_PublicKey(key.id)), envelope))
 
 
 def verify_bundle(content: bytes, model: str, trust: Trust) -> tuple[TrustedKey, dict[str, str]]:

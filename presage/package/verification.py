@@ -4,7 +4,7 @@ The gate runs it over what it read from a store, the server over what lies in it
 No parser of a model, an array or a contract sees a byte before the step that vouches for it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -20,6 +20,7 @@ from presage.package.package import check_complete, check_model
 from presage.package.reference import Reference, is_name
 from presage.package.release import Member, Package, Release, ReleaseDocument, Role
 from presage.package.revocation import Revocations
+from presage.package.sealing import KeyWrapper, Sealed
 from presage.package.signing import SIGNATURE_FILE, check_files, verify_bundle
 
 _STATEMENT = "https://in-toto.io/Statement/v1"
@@ -62,11 +63,14 @@ def verify(
     trust: Trust,
     expected: Reference | None = None,
     revocations: Revocations | None = None,
-    sealed: Iterable[str] = (),
+    *,
+    sealed: Sealed | None = None,
+    keys: KeyWrapper | None = None,
 ) -> Release:
     """Run every step over a release in Pod layout (path → bytes). Raises ArtifactRefused at the first that refuses.
 
-    expected: what was asked for; None where only the signature says what this is. sealed: paths that came encrypted.
+    expected: what was asked for; None where only the signature says what this is. sealed: what came encrypted; keys: what opens it,
+    asked only when all steps over documents have passed.
     """
     check_allowed(contents)
     document, statement, key = check_release(contents, trust, expected)
@@ -74,8 +78,11 @@ def verify(
     contracts = check_contracts(contents, document)
     check_approvals(document, key)
     check_revocations(document, contents, revocations)
-    check_decryption(sealed)
+    opened = decrypt(contents, sealed, keys)
+    contents = {**contents, **opened}
     check_digests(contents, document)
+    for path in opened:
+        check_format(path, contents[path])
     packages: dict[Role, Package] = {}
     for member in document.members:
         files = {name: contents[_path(member, name)] for name in member.files}
@@ -140,11 +147,16 @@ def check_contracts(contents: Mapping[str, bytes], document: ReleaseDocument) ->
     if (primary.name, primary.version) != (document.contract.name, document.contract.version):
         promised = f"{document.contract.name} {document.contract.version}"
         raise ArtifactRefused("contract", f"the release promises contract {promised}, its primary has {primary.name} {primary.version}. Compose it again.")
-    for role, contract in contracts.items():
-        same = ("name", "version", "entity", "horizon", "feature_version")
-        if any(getattr(contract, key) != getattr(primary, key) for key in same):
-            raise ArtifactRefused("contract", f"the {role} member answers another contract than the primary. Compose the release of members trained together.")
+    check_same_contract(contracts)
     return contracts
+
+
+def check_same_contract(contracts: Mapping[Role, Contract]) -> None:
+    """All members answer the primary's question. Raises ArtifactRefused("contract")."""
+    same = ("name", "version", "entity", "horizon", "feature_version")
+    for role, contract in contracts.items():
+        if any(getattr(contract, key) != getattr(contracts["primary"], key) for key in same):
+            raise ArtifactRefused("contract", f"the {role} member answers another contract than the primary. Compose the release of members trained together.")
 
 
 def check_approvals(document: ReleaseDocument, key: TrustedKey) -> None:
@@ -166,10 +178,9 @@ def check_revocations(document: ReleaseDocument, contents: Mapping[str, bytes], 
             raise ArtifactRefused("revoked", f"{document.name}:{document.version} was revoked: {because} ({digest[:19]}…). Release another version.")
 
 
-def check_decryption(sealed: Iterable[str]) -> None:
-    """Sealed files need a key that unwraps theirs; there is none here."""
-    for path in sealed:
-        raise ArtifactRefused("encryption", f"{path} is sealed, and no key to open it is configured. Release it unsealed, or name the key.")
+def decrypt(contents: Mapping[str, bytes], sealed: Sealed | None, keys: KeyWrapper | None) -> dict[str, bytes]:
+    """The sealed files, opened by the key that was wrapped for this very release. Path → plaintext."""
+    return sealed.open(keys, _digest(contents[RELEASE])) if sealed is not None else {}
 
 
 def check_digests(contents: Mapping[str, bytes], document: ReleaseDocument) -> None:
@@ -240,4 +251,4 @@ def _hex(digest: str) -> str | None:
 
 
 def _path(member: Member, name: str) -> str:
-    return f"packages/{member.package.removeprefix('sha256:')}/{name}"
+    return f"packages/{member.hex}/{name}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from presage.local.mesh.kinds.access import AuthorizationPolicy, read_authorization_policy
 from presage.local.mesh.kinds.destinations import DestinationRule, read_destination_rule, require_one_rule
+from presage.local.mesh.kinds.egress import Egress, may_call, read_sidecar
 from presage.local.mesh.kinds.gateways import Gateway, read_gateway
 from presage.local.mesh.kinds.limits import LocalLimit, read_envoy_filter
 from presage.local.mesh.kinds.names import Name, Note
@@ -13,11 +14,11 @@ from presage.local.mesh.kinds.peers import PeerAuthentication, read_peer_authent
 from presage.local.mesh.kinds.routes import HTTPRoute, Parent, read_http_route
 from presage.local.mesh.kinds.services import Service, ServicePort, read_service
 from presage.local.mesh.kinds.tokens import RequestAuthentication, read_request_authentication
+from presage.local.mesh.pods import MeshPod
 from presage.manifests.fields import FieldError
 from presage.manifests.objects import Manifest, group, label
 
 _NOTED = {
-    "Sidecar": "Sidecar: a Pod reaches the Services it was given addresses of, and whatever it knows the address of",
     "Telemetry": "Telemetry: every Envoy of the plane writes its access log and shows its metrics",
     "GatewayClass": "",
 }
@@ -36,12 +37,17 @@ class Mesh:
     policies: tuple[AuthorizationPolicy, ...]
     destinations: tuple[DestinationRule, ...]
     limits: tuple[LocalLimit, ...]
+    egress: tuple[Egress, ...]
     namespaces: Mapping[str, Mapping[str, str]]
 
     def port(self, service: Name, number: int) -> ServicePort | None:
         """The port of a Service, None where either is missing."""
         found = self.services.get(service)
         return next((port for port in found.ports if port.port == number), None) if found else None
+
+    def callable_from(self, pod: MeshPod) -> list[str]:
+        """The full names of the Services that the Envoy of a Pod takes calls to."""
+        return [service.host for name, service in sorted(self.services.items()) if may_call(self.egress, pod, name, service.host)]
 
 
 def read_mesh(objects: Sequence[Manifest], not_honoured: Note, state: Path) -> Mesh:
@@ -51,7 +57,7 @@ def read_mesh(objects: Sequence[Manifest], not_honoured: Note, state: Path) -> M
     plane.presage/jwks lie. Raises FieldError for an unknown field, a kind of Istio or the Gateway API that the plane does not
     honour, and a name that leads nowhere.
     """
-    services, gateways, routes, peers, tokens, policies, destinations, limits = {}, {}, [], [], [], [], [], []
+    services, gateways, routes, peers, tokens, policies, destinations, limits, egress = {}, {}, [], [], [], [], [], [], []
     namespaces: dict[str, Mapping[str, str]] = {}
     for manifest in sorted(objects, key=Name.of):
         kind, name = (group(manifest), manifest["kind"]), Name.of(manifest)
@@ -59,7 +65,7 @@ def read_mesh(objects: Sequence[Manifest], not_honoured: Note, state: Path) -> M
             case ("", "Service"):
                 services[name] = read_service(manifest, not_honoured)
             case ("", "Namespace"):
-                namespaces[name.name] = manifest["metadata"].get("labels") or {}
+                namespaces[name.name] = {**(manifest["metadata"].get("labels") or {}), "kubernetes.io/metadata.name": name.name}
             case ("gateway.networking.k8s.io", "Gateway"):
                 gateways[name] = read_gateway(manifest, not_honoured)
             case ("gateway.networking.k8s.io", "HTTPRoute"):
@@ -74,12 +80,16 @@ def read_mesh(objects: Sequence[Manifest], not_honoured: Note, state: Path) -> M
                 destinations.append(read_destination_rule(manifest, not_honoured))
             case ("networking.istio.io", "EnvoyFilter"):
                 limits.append(read_envoy_filter(manifest))
+            case ("networking.istio.io", "Sidecar"):
+                egress.append(read_sidecar(manifest, not_honoured))
             case (named, other) if named in _GROUPS:
                 if other not in _NOTED:
                     raise FieldError(label(manifest), "kind", f"{other} is not honoured on the plane. Leave it out of the overlay, or run it in a cluster.")
                 if _NOTED[other]:
                     not_honoured(_NOTED[other], label(manifest))
-    mesh = Mesh(services, gateways, tuple(routes), tuple(peers), tuple(tokens), tuple(policies), tuple(destinations), tuple(limits), namespaces)
+    mesh = Mesh(
+        services, gateways, tuple(routes), tuple(peers), tuple(tokens), tuple(policies), tuple(destinations), tuple(limits), tuple(egress), namespaces,
+    )
     _require_names(mesh, not_honoured)
     require_one_word(mesh.peers, ())
     require_one_rule(mesh.destinations)

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from presage.local.mesh.envoy.documents import Config, typed
 
-# Field → what Envoy writes there. The path is without its query, which may hold a token; the principal is the caller's certificate's URI.
+# Field → what Envoy writes there. The path is the one that was judged, without its query, which may hold a token; the principal is the
+# URI of the caller's certificate; the client is who is connected, not whom a header names.
 _REQUEST = {
-    "time": "%START_TIME%", "method": "%REQ(:METHOD)%", "path": "%PATH(NQ:ORIG_OR_PATH)%", "host": "%REQ(:AUTHORITY)%", "code": "%RESPONSE_CODE%",
+    "time": "%START_TIME%", "method": "%REQ(:METHOD)%", "path": "%PATH(NQ:PATH)%", "host": "%REQ(:AUTHORITY)%", "code": "%RESPONSE_CODE%",
     "flags": "%RESPONSE_FLAGS%", "details": "%RESPONSE_CODE_DETAILS%", "principal": "%DOWNSTREAM_PEER_URI_SAN%", "duration": "%DURATION%",
     "request_id": "%REQ(X-REQUEST-ID)%", "upstream": "%UPSTREAM_HOST%", "cluster": "%UPSTREAM_CLUSTER%", "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
     "upstream_failure": "%UPSTREAM_TRANSPORT_FAILURE_REASON%", "client": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%", "address": "%DOWNSTREAM_LOCAL_ADDRESS%",

@@ -20,8 +20,10 @@ def outbound_name(service: Service, port: ServicePort) -> str:
     return f"outbound|{port.port}||{service.host}"
 
 
-def outbound_cluster(service: Service, port: ServicePort, rule: DestinationRule | None, pods: Sequence[MeshPod]) -> Config:
-    """A port of a Service, called in mutual TLS where the Pod behind it has a sidecar, as nobody but one of its service accounts."""
+def outbound_cluster(
+    service: Service, port: ServicePort, rule: DestinationRule | None, pods: Sequence[MeshPod], peers: Sequence[PeerAuthentication],
+) -> Config:
+    """A port of a Service, called in mutual TLS where the Pod behind it has a sidecar that takes it, as nobody but one of its service accounts."""
     pool = rule.pool if rule else ConnectionPool()
     http2 = pool.http2 or port.protocol == "http2"
     # Where no Pod is there to be called no identity is right: an account has a name.
@@ -34,6 +36,8 @@ def outbound_cluster(service: Service, port: ServicePort, rule: DestinationRule 
         sockets = {"transport_socket_matches": [
             {"name": "mutual", "match": {"tlsMode": "istio"}, "transport_socket": secure}, {"name": "plain", "match": {}, "transport_socket": plain()},
         ]}
+    # Envoy goes on using a connection when an endpoint's TLS changes; a cluster that changed it makes anew.
+    plainly = [f"{pod.outer}:{number}" for pod, number in service.endpoints(port, pods) if not _mutual(pod, number, peers)]
     outliers = rule.outliers if rule else None
     name = outbound_name(service, port)
     return {
@@ -44,6 +48,7 @@ def outbound_cluster(service: Service, port: ServicePort, rule: DestinationRule 
         "common_lb_config": {"healthy_panic_threshold": {"value": outliers.least_healthy if outliers else 0}},
         "typed_extension_protocol_options": {_OPTIONS: _outbound_options(pool, http2)},
         **({"outlier_detection": _outlier_detection(outliers)} if outliers else {}), **sockets,
+        **({"metadata": {"filter_metadata": {"presage": {"plain": plainly}}}} if plainly else {}),
     }
 
 
@@ -52,10 +57,14 @@ def endpoints(service: Service, port: ServicePort, pods: Sequence[MeshPod], peer
     found = []
     for pod, number in service.endpoints(port, pods):
         endpoint: Config = {"endpoint": {"address": socket_address(pod.outer, number)}}
-        if pod.sidecar and mode_of(peers, pod, number) != "DISABLE":
+        if _mutual(pod, number, peers):
             endpoint["metadata"] = {"filter_metadata": {"envoy.transport_socket_match": {"tlsMode": "istio"}}}
         found.append(endpoint)
     return {"cluster_name": outbound_name(service, port), "endpoints": [{"lb_endpoints": found}]}
+
+
+def _mutual(pod: MeshPod, port: int, peers: Sequence[PeerAuthentication]) -> bool:
+    return pod.sidecar and mode_of(peers, pod, port) != "DISABLE"
 
 
 def inbound_cluster(pod: MeshPod, port: int) -> Config:

@@ -24,13 +24,16 @@ async def converge(folder: Path, files: EnvoyFiles, patience: float = 10.0) -> N
         await taken(folder, files, patience)
         return
     old = dict(before.discovery())
+    now = dict(old)
     undo: dict[str, Config] = {}
     try:
         for stage in stages(before, files):
             undo |= {path: old[path] for path in stage.documents if path in old}
             watch = await Watch.begin(folder)
             write_documents(folder, stage.documents)
-            await watch.until_live(stage.documents, stage.what, patience)
+            # All that lie there now, not those of the stage alone: a new listener is the first to ask for its routes and certificates.
+            now |= stage.documents
+            await watch.until_live(now, stage.what, patience)
     except BaseException:
         write_documents(folder, dict(reversed(undo.items())))
         remove_others(folder, old)
@@ -68,6 +71,12 @@ async def serials(folder: Path) -> frozenset[int]:
     """Serial numbers of the certificates that the Envoy shows and trusts by now: how a rotation is known to have been taken."""
     async with Admin(folder) as admin:
         return await admin.serials()
+
+
+async def reopen_logs(folder: Path) -> None:
+    """Have an Envoy open its logs anew, once they were renamed."""
+    async with Admin(folder) as admin:
+        await admin.post("/reopen_logs")
 
 
 async def _answers(folder: Path) -> bool:

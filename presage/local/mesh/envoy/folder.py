@@ -14,6 +14,7 @@ from presage.local.mesh.envoy.documents import BOOTSTRAP, CLUSTERS, KINDS, LISTE
 def write(folder: Path, files: EnvoyFiles) -> None:
     """Everything, for an Envoy that does not run yet; documents of an earlier one go."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
     documents = dict(files.discovery())
     write_documents(folder, {BOOTSTRAP: files.bootstrap, **documents})
     remove_others(folder, documents)

@@ -8,9 +8,9 @@ from presage.local.mesh.envoy.accesslog import connections
 from presage.local.mesh.envoy.bootstrap import bootstrap
 from presage.local.mesh.envoy.clusters import endpoints, outbound_cluster, outbound_name
 from presage.local.mesh.envoy.documents import Config, EnvoyFiles, socket_address, typed
-from presage.local.mesh.envoy.jwt import token_filter
+from presage.local.mesh.envoy.jwt import token_filters
 from presage.local.mesh.envoy.rbac import access_filters
-from presage.local.mesh.envoy.requests import LIMIT, gateway_requests
+from presage.local.mesh.envoy.requests import access_chain, body_limit, gateway_requests
 from presage.local.mesh.envoy.routing import attached, backends, gateway_routes
 from presage.local.mesh.envoy.tls import WORKLOAD, downstream, secrets
 from presage.local.mesh.kinds.destinations import rule_for
@@ -20,6 +20,7 @@ from presage.local.mesh.kinds.tokens import tokens_for
 from presage.local.mesh.pods import GatewayServer, MeshPod
 from presage.local.mesh.reading import Mesh
 
+_LIMIT = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
 _BUFFER = 32 << 10  # bytes of a stranger's connection that may wait in memory
 
 
@@ -43,19 +44,19 @@ def gateway(
     limits = [limit for limit in mesh.limits if limit.selection.finds(server.namespace, labels)]
     if len(limits) > 1:
         raise PlaneError(f"EnvoyFilters {limits[0].name} and {limits[1].name} both limit Gateway {name}. Keep one.")
-    limit = dict(limits[0].settings) if limits else {"stat_prefix": "none"}
-    filters = {
-        "tokens": token_filter(tokens_for(mesh.tokens, server.namespace, labels)), **access_filters(mesh.policies, server.namespace, labels),
-        "limit": typed(LIMIT, **limit),
-    }
     return EnvoyFiles(
         bootstrap(f"router~{server.outer}~{server.service_account}.{server.namespace}", f"{server.service_account}.{server.namespace}", server.inner),
         tuple(_listener(server, port, [listener for listener in found.listeners if listener.port == port], log)
               for port in sorted({listener.port for listener in found.listeners})),
-        tuple(outbound_cluster(service, port, rule_for(mesh.destinations, service.host, server.namespace), pods) for service, port in called),
+        tuple(
+            outbound_cluster(service, port, rule_for(mesh.destinations, service.host, server.namespace), pods, mesh.peers) for service, port in called
+        ),
         endpoints={outbound_name(service, port): endpoints(service, port, pods, mesh.peers) for service, port in called},
         routes={name: gateway_routes(name, mesh, those) for name, those in routes.items()},
-        filters={name: {"name": name, "typed_config": settings} for name, settings in filters.items()},
+        filters=access_chain([
+            *token_filters(tokens_for(mesh.tokens, server.namespace, labels)), *access_filters(mesh.policies, server.namespace, labels), body_limit(),
+            *({"name": "envoy.filters.http.local_ratelimit", "typed_config": typed(_LIMIT, **limit.settings)} for limit in limits),
+        ]),
         secrets=secrets(WORKLOAD, certificates) | _edge_secrets(found.listeners, edge, name),
     )
 

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from presage.local.mesh.envoy.documents import Config, typed
 from presage.local.mesh.kinds.tokens import JwtRule
 
-JWT = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
+_JWT = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
 
 
-def token_filter(rules: Sequence[JwtRule]) -> Config:
-    """The settings of the filter `tokens` for the rules of one workload; without rules it lets everything through."""
+def token_filters(rules: Sequence[JwtRule]) -> list[Config]:
+    """The filter for the rules of one workload; without rules, none."""
     if not rules:
-        return typed(JWT)
+        return []
     providers = {f"origins-{position}": _provider(rule) for position, rule in enumerate(rules)}
     optional = [{"requires_any": {"requirements": [{"provider_name": name}, {"allow_missing": {}}]}} for name in providers]
     if len(optional) == 1:
@@ -20,7 +20,8 @@ def token_filter(rules: Sequence[JwtRule]) -> Config:
         # Issuers that look in the same place: one of them must know the token; or each finds its own, or none.
         either = [{"provider_name": name} for name in providers]
         requirement = {"requires_any": {"requirements": [*either, {"requires_all": {"requirements": optional}}]}}
-    return typed(JWT, providers=providers, rules=[{"match": {"prefix": "/"}, "requires": requirement}], bypass_cors_preflight=True)
+    settings = typed(_JWT, providers=providers, rules=[{"match": {"prefix": "/"}, "requires": requirement}], bypass_cors_preflight=True)
+    return [{"name": "envoy.filters.http.jwt_authn", "typed_config": settings}]
 
 
 def _provider(rule: JwtRule) -> Config:

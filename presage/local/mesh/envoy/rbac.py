@@ -15,22 +15,21 @@ RBAC = "envoy.extensions.filters.http.rbac.v3.RBAC"
 _NEVER: Config = {"permissions": [{"not_rule": {"any": True}}], "principals": [{"not_id": {"any": True}}]}
 
 
-def access_filters(policies: Iterable[AuthorizationPolicy], namespace: str, labels: Mapping[str, str]) -> dict[str, Config]:
-    """The settings of the filters `deny` and `allow` of one workload; a filter without rules lets everything through."""
+def access_filters(policies: Iterable[AuthorizationPolicy], namespace: str, labels: Mapping[str, str]) -> list[Config]:
+    """The filters of one workload: what denies, then what allows; without policies of a kind, none."""
     mine = [policy for policy in policies if policy.selection.finds(namespace, labels)]
-    return {action.lower(): _filter(action, [policy for policy in mine if policy.action == action]) for action in ("DENY", "ALLOW")}
+    by_action = {action: [policy for policy in mine if policy.action == action] for action in ("DENY", "ALLOW")}
+    return [_filter(action, found) for action, found in by_action.items() if found]
 
 
 def _filter(action: str, policies: Sequence[AuthorizationPolicy]) -> Config:
-    if not policies:
-        return typed(RBAC)
     rules: Config = {}
     for policy in policies:
         for position, rule in enumerate(policy.rules):
             rules[f"ns[{policy.name.namespace}]-policy[{policy.name.name}]-rule[{position}]"] = rule_policy(rule, policy.name)
         if not policy.rules:
             rules[f"ns[{policy.name.namespace}]-policy[{policy.name.name}]-rule[0]"] = _NEVER
-    return typed(RBAC, rules={"action": action, "policies": rules})
+    return {"name": f"envoy.filters.http.rbac.{action.lower()}", "typed_config": typed(RBAC, rules={"action": action, "policies": rules})}
 
 
 def rule_policy(rule: Rule, policy: Name) -> Config:

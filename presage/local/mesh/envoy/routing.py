@@ -20,6 +20,7 @@ RETRIES: Config = {
     }],
 }
 _LONGEST_SILENCE = 60.0  # seconds without a byte, unless a route may take longer
+_FORGEABLE = "x-envoy-original-path"  # the one header of Envoy's own that it leaves to strangers
 _RANKS = {"Exact": 3, "PathPrefix": 2, "RegularExpression": 1}
 
 
@@ -56,7 +57,7 @@ def gateway_routes(name: str, mesh: Mesh, routes: Iterable[tuple[HTTPRoute, Sequ
         for hostname, found in sorted(hosts.items())
     ]
     # Clusters are made before the routes that name them and go after them; checking here too would only refuse the step between.
-    return {"name": name, "virtual_hosts": virtual_hosts, "validate_clusters": False}
+    return {"name": name, "virtual_hosts": virtual_hosts, "validate_clusters": False, "request_headers_to_remove": [_FORGEABLE]}
 
 
 def service_route(name: str, service: Service, port: ServicePort) -> Config:

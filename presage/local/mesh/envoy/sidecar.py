@@ -8,9 +8,9 @@ from presage.local.mesh.envoy.accesslog import PLAIN, connections, requests
 from presage.local.mesh.envoy.bootstrap import bootstrap
 from presage.local.mesh.envoy.clusters import endpoints, inbound_cluster, inbound_name, outbound_cluster, outbound_name
 from presage.local.mesh.envoy.documents import Config, EnvoyFiles, socket_address, typed
-from presage.local.mesh.envoy.jwt import token_filter
+from presage.local.mesh.envoy.jwt import token_filters
 from presage.local.mesh.envoy.rbac import access_filters
-from presage.local.mesh.envoy.requests import inbound_requests, outbound_requests
+from presage.local.mesh.envoy.requests import access_chain, inbound_requests, outbound_requests
 from presage.local.mesh.envoy.routing import service_route
 from presage.local.mesh.envoy.tls import WORKLOAD, downstream, mesh_identities, secrets
 from presage.local.mesh.kinds.destinations import rule_for
@@ -29,26 +29,24 @@ def sidecar(
     """What the Envoy of `pod` is told.
 
     pods: all Pods of the plane, for the Services that this one calls. certificates: the folder of its identity (presage.local.mesh.envoy.tls).
-    log: the file of its access log. outbound: the address, this Pod's own, at which its programs reach a Service, by the Service's full name.
-    Raises PlaneError, FieldError.
+    log: the file of its access log, in a folder that exists. outbound: the address, this Pod's own, at which its programs reach a Service, by the Service's full name;
+    one that a Sidecar object does not admit (`Mesh.callable_from`) gets no listener. Raises PlaneError, FieldError.
     """
     require_one_word(mesh.peers, [pod])
     _require_http(mesh, pod)
     listeners = [_inbound(mesh, pod, port, log) for _, port in pod.ports]
     clusters = [inbound_cluster(pod, port) for _, port in pod.ports]
-    called = _called(mesh, outbound or {})
+    called = _called(mesh, pod, outbound or {})
     for service, port, address in called:
         listeners.append(_outbound(service, port, address, log))
-        clusters.append(outbound_cluster(service, port, rule_for(mesh.destinations, service.host, pod.namespace), pods))
+        clusters.append(outbound_cluster(service, port, rule_for(mesh.destinations, service.host, pod.namespace), pods, mesh.peers))
     return EnvoyFiles(
         bootstrap(f"sidecar~{pod.outer}~{pod.name}.{pod.namespace}", f"{pod.service_account}.{pod.namespace}", pod.inner),
         tuple(listeners), tuple(clusters),
         endpoints={outbound_name(service, port): endpoints(service, port, pods, mesh.peers) for service, port, _ in called},
-        filters={
-            name: {"name": name, "typed_config": settings} for name, settings in {
-                "tokens": token_filter(tokens_for(mesh.tokens, pod.namespace, pod.labels)), **access_filters(mesh.policies, pod.namespace, pod.labels),
-            }.items()
-        },
+        filters=access_chain([
+            *token_filters(tokens_for(mesh.tokens, pod.namespace, pod.labels)), *access_filters(mesh.policies, pod.namespace, pod.labels),
+        ]),
         secrets=secrets(WORKLOAD, certificates),
     )
 
@@ -86,12 +84,13 @@ def _inbound(mesh: Mesh, pod: MeshPod, port: int, log: Path) -> Config:
     }
 
 
-def _called(mesh: Mesh, outbound: Mapping[str, str]) -> list[tuple[Service, ServicePort, str]]:
+def _called(mesh: Mesh, pod: MeshPod, outbound: Mapping[str, str]) -> list[tuple[Service, ServicePort, str]]:
     by_host = {service.host: service for service in mesh.services.values()}
     for host in outbound:
         if host not in by_host:
             raise PlaneError(f"{host} has an address, and there is no such Service. Give addresses to Services of the mesh.")
-    return [(by_host[host], port, address) for host, address in sorted(outbound.items()) for port in by_host[host].ports]
+    admitted = mesh.callable_from(pod)
+    return [(by_host[host], port, address) for host, address in sorted(outbound.items()) if host in admitted for port in by_host[host].ports]
 
 
 def _outbound(service: Service, port: ServicePort, address: str, log: Path) -> Config:

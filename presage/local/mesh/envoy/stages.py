@@ -4,6 +4,7 @@ Make before break: whom to call, then where they are, then which requests go to 
 called any more goes last.
 """
 
+import copy
 from dataclasses import dataclass, field
 
 from presage.local.mesh.envoy.documents import CLUSTERS, KINDS, LISTENERS, Config, EnvoyFiles, Kind, document, place
@@ -54,16 +55,14 @@ def _both(before: EnvoyFiles, after: EnvoyFiles) -> list[Config]:
 
 
 def _joined(old: Config, new: Config) -> Config:
-    if old == new:
-        return new
+    joined = copy.deepcopy(new)
     accepted = [matcher for socket in _sockets(old) for matcher in _names(socket)]
-    if not accepted or not _sockets(new):
-        return new
-    joined = _copied(new)
     for socket in _sockets(joined):
         names = _names(socket)
         names += [matcher for matcher in accepted if matcher not in names]
-    return joined
+    # Whether Pods are called in plain text is known once their endpoints are: what is said of it here comes last.
+    joined.pop("metadata", None)
+    return joined | ({"metadata": old["metadata"]} if "metadata" in old else {})
 
 
 def _sockets(cluster: Config) -> list[Config]:
@@ -77,9 +76,3 @@ def _names(settings: Config) -> list[Config]:
         settings = settings[key]
     names: list[Config] = settings[_NAMES]
     return names
-
-
-def _copied(cluster: Config) -> Config:
-    if isinstance(cluster, dict):
-        return {key: _copied(value) for key, value in cluster.items()}
-    return [_copied(value) for value in cluster] if isinstance(cluster, list) else cluster  # type: ignore[unreachable]

@@ -1,6 +1,7 @@
 """Waiting until an Envoy does what its documents say, or says why it does not."""
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,8 +12,14 @@ from presage.local.mesh.envoy.documents import CLUSTERS, LISTENERS, Config
 from presage.local.mesh.envoy.program import log_path
 
 PERIOD = 0.02  # seconds between two looks
+_STARTING = 5.0  # seconds
+_FLUSHED = 1.0  # seconds after which a log surely holds what was written to it
 
 _SEEN = r"(update_rejected|update_failure|version_text|warming_clusters|total_listeners_(active|warming)|workers_started)$"
+_COMPLAINTS, _NO_COMPLAINTS = ("rejected", "error", "][critical]"), ("[envoy_bug]", "[backtrace]", "Caught ")
+_ENTRY = re.compile(r"^\[\d{4}-[^\]]*\]", re.MULTILINE)  # an entry of the log begins with its time, and may have several lines
+_PLACE = re.compile(r"^(\[[^\]]*\])+ (\[source/[^\]]*\] )?")
+_LONGEST = 600  # characters of a complaint
 _REFUSALS = ("update_rejected", "update_failure")
 
 
@@ -38,8 +45,10 @@ class Watch:
 
     @classmethod
     def from_start(cls, folder: Path) -> "Watch":
-        """Of an Envoy that may not have started yet."""
-        return cls(folder, {}, 0)
+        """Of an Envoy that may be starting: what it complains of at once counts, what an earlier one did long ago does not."""
+        log = log_path(folder)
+        earlier = log.stat().st_size if log.exists() and log.stat().st_mtime < time.time() - _STARTING else 0
+        return cls(folder, {}, earlier)
 
     async def until_live(self, documents: Mapping[str, Config], what: str, patience: float, listeners: int | None = None) -> None:
         """Until each document is in force and nothing is on its way to be. listeners: how many there must be then.
@@ -53,8 +62,10 @@ class Watch:
                 async with Admin(self._folder) as admin:
                     while time.monotonic() <= until:
                         stats = await admin.stats(_SEEN)
-                        missing = [path for path, document in documents.items() if document["version_info"] not in _in_force(path, stats)]
-                        self._raise_if_refused(missing, stats, what)
+                        missing = [path for path, document in documents.items() if _outdated(path, document["version_info"], stats)]
+                        if refused := self._refused(missing, stats):
+                            words = await self._heard() or refused
+                            raise PlaneError(f"Envoy {self._folder.name} does not take its {what}: {words}. What it did before it goes on doing.")
                         if not missing and _settled(stats, listeners):
                             return
                         await asyncio.sleep(PERIOD)
@@ -68,10 +79,19 @@ class Watch:
     def _log(self) -> str:
         return f"{self._folder.name}/{log_path(self._folder).name}"
 
-    def _raise_if_refused(self, missing: list[str], stats: Mapping[str, object], what: str) -> None:
+    def _refused(self, missing: list[str], stats: Mapping[str, object]) -> str:
+        """The statistic that tells of a refusal since the watch began, empty where there was none."""
         for name, count in _refusals(stats).items():
             if count > self._refusals.get(name, 0) and any(_is_about(path, name) for path in missing):
-                raise PlaneError(f"Envoy {self._folder.name} does not take its {what}: {self._words() or name}. What it did before it goes on doing.")
+                return name
+        return ""
+
+    async def _heard(self) -> str:
+        """The Envoy's last complaint; it writes its log a little later than it complains."""
+        until = time.monotonic() + _FLUSHED
+        while not (words := self._words()) and time.monotonic() < until:
+            await asyncio.sleep(PERIOD)
+        return words
 
     def _words(self) -> str:
         """The Envoy's last complaint since the watch began."""
@@ -80,9 +100,10 @@ class Watch:
             return ""
         with log.open("rb") as handle:
             handle.seek(self._size)
-            lines = handle.read().decode(errors="replace").splitlines()
-        complaints = [line for line in lines if "rejected" in line or "error" in line.lower() or "][critical]" in line]
-        return complaints[-1].rpartition("] ")[2].strip() if complaints else ""
+            entries = _ENTRY.split(handle.read().decode(errors="replace"))
+        complaints = [entry for entry in entries if any(word in entry for word in _COMPLAINTS) and not any(word in entry for word in _NO_COMPLAINTS)]
+        words = " ".join(_PLACE.sub("", complaints[-1]).split()) if complaints else ""
+        return words if len(words) <= _LONGEST else f"{words[: _LONGEST // 4]} … {words[-_LONGEST * 3 // 4 :]}"
 
 
 def _settled(stats: Mapping[str, object], listeners: int | None) -> bool:
@@ -92,9 +113,10 @@ def _settled(stats: Mapping[str, object], listeners: int | None) -> bool:
     return listeners is None or stats.get("listener_manager.total_listeners_active") == listeners + 1  # that of the metrics, too
 
 
-def _in_force(path: str, stats: Mapping[str, object]) -> list[object]:
-    """The versions of the document at `path` that the Envoy accepted last."""
-    return [value for name, value in stats.items() if name.endswith(".version_text") and _is_about(path, name)]
+def _outdated(path: str, version: str, stats: Mapping[str, object]) -> bool:
+    """Whether the Envoy has not accepted that version of the document at `path`. One that nothing asks for yet is not waited for."""
+    accepted = [value for name, value in stats.items() if name.endswith(".version_text") and _is_about(path, name)]
+    return version not in accepted and (bool(accepted) or path in (LISTENERS, CLUSTERS))
 
 
 def _is_about(path: str, stat: str) -> bool:

@@ -1,0 +1,5 @@
+# WRK-1: Predictor Pods. The gate fetches a sealed release and has its data key opened. It can seal nothing.
+# Compiled from policies/access.yaml by `presage policies render`: change it there.
+path "kv/data/presage/models-network/release-storage" {
+  capabilities = ["read"]
+}

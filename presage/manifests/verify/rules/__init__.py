@@ -1,0 +1,1 @@
+"""The rules, a folder an area, a file a rule."""
