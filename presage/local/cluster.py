@@ -1,6 +1,6 @@
 """What a cluster's control plane does for Pods, on this machine: names, Secrets, certificates, proxies, releases in the object store.
 
-    Cluster(root, plan, changed).replace(plan)     reads a plan, strictly
+    Cluster(root, changed).replace(plan)     reads a plan, strictly
     .tasks(running)                                what goes on beside the Pods
     .direct(pods)                                  traffic follows the Pods that are ready
 """
@@ -44,7 +44,7 @@ _PROXY_GRACE = 3.0
 class Cluster:
     """One plan's surroundings."""
 
-    def __init__(self, root: Path, plan: Plan, changed: Callable[[], None]) -> None:
+    def __init__(self, root: Path, changed: Callable[[], None]) -> None:
         self._root = root
         self._plane = root / "plane"
         self._changed = changed

@@ -1,12 +1,13 @@
 """Releases of this state directory, put into the plane's object store where Pods look for them: sealed, as a pipeline publishes them in a cluster.
 
 Overlay local says `presage://incident:local`; the plan binds it to a release by digest; before the Pod's gate asks for that, it is here.
+So is any release that a Pod names by digest and this state directory holds (a canary's). What it does not hold is left to whoever publishes it.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from presage.errors import PresageError
 from presage.files import write_bytes
@@ -35,7 +36,8 @@ class Publishing:
     def replace(self, bindings: Mapping[str, str], objects: list[Manifest]) -> None:
         """Other releases from now on. Where no Pod reads from an object store nothing is published."""
         self._settings = next((found for manifest in objects if (found := _store_settings(manifest))), {})
-        self._wanted = frozenset(bindings.values()) if self._settings else frozenset()
+        named = {uri for manifest in objects for uri in _named(manifest) if self._held_here(uri)}
+        self._wanted = frozenset({*bindings.values(), *named}) if self._settings else frozenset()
 
     def waits(self, pod: Pod) -> str | None:
         """What a Pod that loads one of them waits for."""
@@ -52,6 +54,16 @@ class Publishing:
                 self.trouble = ""
             except (PresageError, OSError) as error:
                 self.trouble = f"publishing {uri}: {error}"
+
+    def _held_here(self, uri: str) -> bool:
+        from presage.package.reference import parse_reference
+        from presage.package.store import ReleaseStore
+
+        try:
+            reference = parse_reference(uri)
+            return ReleaseStore(self.root / "releases").pin(reference).digest == reference.digest
+        except PresageError:
+            return False
 
     def _publish(self, uri: str) -> None:
         from presage.package.keys import Trust
@@ -84,10 +96,17 @@ class Publishing:
 
 def _store_settings(manifest: Manifest) -> Mapping[str, str]:
     """The gate's settings of an object store, among a Deployment's init containers."""
-    if manifest["kind"] != "Deployment":
-        return {}
-    for container in manifest["spec"]["template"]["spec"].get("initContainers", []):
+    for container in _init_containers(manifest):
         values = {str(variable["name"]): str(variable.get("value", "")) for variable in container.get("env", [])}
         if values.get(_STORE, "").startswith("s3://"):
             return values
     return {}
+
+
+def _named(manifest: Manifest) -> list[str]:
+    """The releases that a Deployment's init containers are asked for."""
+    return [str(word) for container in _init_containers(manifest) for word in container.get("args", []) if str(word).startswith("presage://")]
+
+
+def _init_containers(manifest: Manifest) -> list[dict[str, Any]]:
+    return list(manifest["spec"]["template"]["spec"].get("initContainers", [])) if manifest["kind"] == "Deployment" else []

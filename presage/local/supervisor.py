@@ -23,6 +23,7 @@ from presage.local.children import end_marked, end_with_parent
 from presage.local.cluster import Cluster
 from presage.local.holds import held
 from presage.local.jobs import Jobs
+from presage.local.mesh.envoy.program import require_watches
 from presage.local.pod import PodRun
 from presage.local.pods import Periodic, Pod, Workload
 from presage.local.processes import found
@@ -62,10 +63,12 @@ class Supervisor:
         self._before = _by_pod(before)
         process, created = this_process()
         self.record = PlaneRecord(plan.overlay, process, created, "running", plan.bindings, plan.overrides, {}, "", [])
-        self._cluster = Cluster(root, plan, self._note_change)
+        self._cluster = Cluster(root, self._note_change)
         self._jobs = Jobs(self._start_job, self._note_change)
         self._periodic: set[tuple[str, str]] = set()
         self._adopt_plan(plan)
+        if before is None:  # during a rolling update each proxy has a second one beside it
+            require_watches(2 * sum(workload.strategy.replicas for workload in self._workloads.values() if workload.template.proxy != "none"))
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT; then every Pod is stopped with its grace, its emptyDirs go, and so does the record."""

@@ -67,6 +67,10 @@ class Traffic:
             files = self._files(run.pod, run.address, self._pods)
             if files != self._told.get(run.pod.key):
                 changed.append((run.pod, files))
+        for kind in ("sidecar", "gateway"):  # whoever is called knows of a change before whoever calls
+            await self._converge([(pod, files) for pod, files in changed if pod.proxy == kind])
+
+    async def _converge(self, changed: list[tuple[Pod, EnvoyFiles]]) -> None:
         done = await asyncio.gather(*(converge(self._folder(pod, "proxy"), files) for pod, files in changed), return_exceptions=True)
         failures = []
         for (pod, files), outcome in zip(changed, done, strict=True):

