@@ -7,7 +7,7 @@ SBOM_STAMP  := $(SBOM_TOOLS)/.installed-$(shell sha256sum images/sbom.lock 2>/de
 images: install image-programs $(SBOM_STAMP) ## build, try and push the container images; BASE=IMAGE@sha256:... builds on that one
 	@$(BIN)/python -m images $(if $(BASE),--base $(BASE))
 
-test-images: install image-programs $(SBOM_STAMP) ## the images' lane: built, pushed, started by digest, asked
+test-images: images ## the images' lane: built, pushed, started by digest, asked
 	@$(BIN)/pytest -n 0 -m images tests/images
 
 clean-images: install ## remove what `make images` made

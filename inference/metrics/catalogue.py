@@ -6,7 +6,6 @@ from inference.metrics.instruments import Counter, Gauge, Histogram, Instrument,
 
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _SCORES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-_GATE_REASONS = ("size", "format", "digest", "signature", "contract", "approval", "revoked", "encryption", "file-digest")
 _STAGES = (("preprocess", "contract, features, guard"), ("predict", "model"), ("postprocess", "interval, tier, journal"), ("explain", "reasons"))
 RUNGS = ("primary", "last_good", "simpler", "rules", "default")
 
@@ -35,8 +34,6 @@ class ServingMetrics:
         self.preprocess, self.predict, self.postprocess, self.explain = (stage.child(model) for stage in stages)
         self.score = self._score.child(model, version)
         self.seconds = {endpoint: self._request_seconds.child(model, version, endpoint) for endpoint in ("infer", "predict")}
-        gate_refused = Counter("presage_gate_refused_total", "Releases refused by this process; one that refuses ends.", ("reason",))
-        gate_refused.values.update({(reason,): 0 for reason in _GATE_REASONS})
         build_info = Gauge("presage_build_info", "What runs here.", tuple(build))
         build_info.set(1, *build.values())
         self.rung.set(0, model)
@@ -48,7 +45,7 @@ class ServingMetrics:
             Gauge("presage_inflight_requests", "Requests being read or answered.", read=lambda: self.inflight),
             self._score, self.tiers, self.feature_age, self.features_missing, self.features_clipped, self.rung, self.journal_records,
             Gauge("presage_journal_lag_records", "Records in the journal that the prediction log has not yet.", read=journal_lag),
-            gate_refused, build_info, *stages,
+            build_info, *stages,
         ]  # fmt: skip
 
     def exposition(self) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from itertools import chain
 from typing import Any
 
+from inference.clients.certificates import HEADER as CERTIFICATES
 from inference.server.exchange import HttpRequest, HttpResponse, error_response
 from inference.server.limits import DoorLimits
 from inference.server.service import Service
@@ -24,6 +25,8 @@ def asgi_app(service: Service, limits: DoorLimits) -> App:
         metrics.inflight += 1
         try:
             named = dict(scope["headers"])
+            if len(named) != len(scope["headers"]) and CERTIFICATES in named:
+                named[CERTIFICATES] = b",".join(value for name, value in scope["headers"] if name == CERTIFICATES)
             answer = _refused_head(scope["headers"], named, limits) or await _read_body(receive, limits.body)
             if answer is None:
                 return  # the caller hung up

@@ -8,7 +8,7 @@ JSON = b"application/json"
 
 
 class HttpRequest(NamedTuple):
-    """headers: lower-case names; of a repeated header the last counts."""
+    """headers: lower-case names; of a repeated header the last counts, but each proxy's word on a certificate is kept, in order."""
 
     method: str
     path: str

@@ -9,6 +9,7 @@ from time import perf_counter
 
 import structlog
 
+from inference.clients.buckets import Clients, LimitReached
 from inference.metrics.catalogue import ServingMetrics
 from inference.path.chain import Chain
 from inference.path.online import OnlineFeatures
@@ -22,14 +23,22 @@ from presage.errors import RequestRefused
 
 _log = structlog.get_logger("presage.server")
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+PROBES = frozenset({"/", "/v2/health/live", "/v2/health/ready", "/metrics"})
+"""What the Pod's own keepers ask, who come without a certificate."""
 Answer = Callable[[], HttpResponse]
 
 
 class Service:
-    """Serves one release under one name. `ready` is False until the server has warmed up, and again when it stops."""
+    """Serves one release under one name. `ready` is False until the server has warmed up, and again when it stops.
 
-    def __init__(self, release: ServedRelease, chain: Chain, metrics: ServingMetrics, online: OnlineFeatures, *, served_name: str, program: str) -> None:
+    clients: who may ask how often; None where nobody counts."""
+
+    def __init__(
+        self, release: ServedRelease, chain: Chain, metrics: ServingMetrics, online: OnlineFeatures, *, served_name: str, program: str,
+        clients: Clients | None = None,
+    ) -> None:
         self.release, self.metrics, self.ready = release, metrics, False
+        self.clients = clients
         self._chain, self._online, self._name, self._program = chain, online, served_name, program
         self._column = {name: index for index, name in enumerate(release.input_names)}
         self._version = release.version
@@ -44,12 +53,19 @@ class Service:
         try:
             if request.path == self._infer_path:
                 endpoint = "infer"
-                response, rung = self._infer(request)
             elif request.path == "/predict":
                 endpoint = "predict"
+            if self.clients is not None:
+                self.clients.admit(request, before)
+            if endpoint == "infer":
+                response, rung = self._infer(request)
+            elif endpoint == "predict":
                 response, rung = self._predict(request)
             else:
                 response = self._read(request)
+        except LimitReached as reached:
+            self.metrics.refused.add(self._name, reached.reason)
+            response = error_response(reached.status, reached.message)._replace(headers=((b"retry-after", b"%d" % reached.retry_after),))
         except RequestRefused as refusal:
             self.metrics.refused.add(self._name, refusal.reason)
             response = error_response(refusal.status, refusal.message)

@@ -13,11 +13,13 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import uvicorn
 
+from inference.http_server import HttpServer, address_of, listen
+from inference.metrics.door import metrics_door
 from inference.stream.begin import Beginning, begin
 from inference.stream.health import health_app
 from inference.stream.metrics import StreamMetrics
@@ -66,13 +68,16 @@ def run(settings: StreamSettings) -> None:
     """Stream until a signal comes. Raises PresageError where it cannot start or cannot go on."""
     started = time.perf_counter()
     os.umask(0o077)
-    listener = _listen(settings.host, settings.http_port)
-    source, view = live_source(settings.source), load_view(settings.view)
-    store = open_online_store(settings.online_store)
-    log, producer_log = (open_event_log(settings.event_log, TOPIC) for _ in range(2))
-    tick_log = open_event_log(settings.event_log, TICKS, partitions=1)
     with contextlib.ExitStack() as closing:
-        for thing in (listener, store, log, producer_log, tick_log):
+        listener = closing.enter_context(contextlib.closing(_listen(settings.host, settings.http_port, "http_port")))
+        scraped = None
+        if settings.metrics_port is not None:
+            scraped = closing.enter_context(contextlib.closing(_listen(settings.host, settings.metrics_port, "metrics_port")))
+        source, view = live_source(settings.source), load_view(settings.view)
+        store = open_online_store(settings.online_store)
+        log, producer_log = (open_event_log(settings.event_log, TOPIC) for _ in range(2))
+        tick_log = open_event_log(settings.event_log, TICKS, partitions=1)
+        for thing in (store, log, producer_log, tick_log):
             closing.callback(thing.close)
         ticks = AppliedTicks(tick_log)
         beginning = begin(source, view, speed=settings.speed, backfill=settings.backfill if settings.backfill is not None else view.longest,
@@ -87,7 +92,7 @@ def run(settings: StreamSettings) -> None:
         producer = threads.start("telemetry source", lambda: produce(beginning.stream, producer_log, metrics, threads.arrived.set))
         consumer = threads.start("feature refresh", lambda: _consume(refresh, threads, started))
         app = health_app(live=lambda: not threads.ended.is_set(), ready=lambda: refresh.rows > 0 or beginning.resumed, exposition=metrics.exposition)
-        asyncio.run(_serve(app, listener, threads.ended))
+        asyncio.run(_serve(app, listener, threads.ended, metrics_door(scraped, metrics.exposition)))
         threads.stop.set()
         beginning.stream.close()
         producer.join()
@@ -113,32 +118,23 @@ def _consume(refresh: FeatureRefresh, threads: _Threads, started: float) -> None
 
 
 def _announce(listener: socket.socket, beginning: Beginning, replayed: int) -> None:
-    host, port = listener.getsockname()[:2]
     how = f"goes on, {replayed} readings replayed" if beginning.resumed else "starts"
-    print(f"stream of {beginning.stream.source} {how}; health and metrics at http://{host}:{port}", file=sys.stderr, flush=True)
+    print(f"stream of {beginning.stream.source} {how}; health and metrics at {address_of(listener)}", file=sys.stderr, flush=True)
     for note in beginning.stream.notes:
         print(note, file=sys.stderr, flush=True)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, flag: str) -> socket.socket:
     try:
-        return socket.create_server((host, port), backlog=64)
+        return listen(host, port, 64)
     except OSError as error:
-        raise UsageError(f"{host}:{port} cannot be listened on ({(error.strerror or str(error)).lower()}). Free it, or choose another --http_port.") from error
+        raise UsageError(f"{host}:{port} cannot be listened on ({(error.strerror or str(error)).lower()}). Free it, or choose another --{flag}.") from error
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: theirs raise the signal again after a graceful end."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-async def _serve(app: object, listener: socket.socket, ended: threading.Event) -> None:
-    """Serve until SIGTERM, SIGINT or the end of a thread."""
+async def _serve(app: object, listener: socket.socket, ended: threading.Event, door: contextlib.AbstractAsyncContextManager[None]) -> None:
+    """Serve until SIGTERM, SIGINT or the end of a thread. door: of the metrics, open meanwhile."""
     config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False, timeout_graceful_shutdown=2)  # type: ignore[arg-type]
-    server = _Server(config)
+    server = HttpServer(config)
     loop = asyncio.get_running_loop()
 
     def leave() -> None:
@@ -147,7 +143,8 @@ async def _serve(app: object, listener: socket.socket, ended: threading.Event) -
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leave)
     watch = loop.run_in_executor(None, _watch, ended, server)
-    await server.serve(sockets=[listener])
+    async with door:
+        await server.serve(sockets=[listener])
     leave()
     await watch
 

@@ -38,6 +38,8 @@ class StreamSettings:
     """Address for health and metrics."""
     http_port: int = 8080
     """Port for health and metrics; 0 = any free one, named on the first line of stderr."""
+    metrics_port: int | None = None
+    """Port that serves GET /metrics alone, beside http_port; None (0 on the command line) = none."""
 
     @classmethod
     def from_arguments(cls, arguments: Sequence[str]) -> "StreamSettings":
@@ -53,13 +55,16 @@ class StreamSettings:
         parser.add_argument("--allowed_lateness", default="1s", help="how long a tick waits for its events, wall time (default: %(default)s)")
         parser.add_argument("--host", default=cls.host, help="address for health and metrics (default: %(default)s)")
         parser.add_argument("--http_port", type=int, default=cls.http_port, help="port for health and metrics (default: %(default)s)")
+        parser.add_argument("--metrics_port", type=int, default=0, help="port that serves GET /metrics alone, beside http_port; 0 = none")
         given = vars(parser.parse_args(arguments))
         given["backfill"] = parse_duration(given["backfill"]) if given["backfill"] else None
         given["allowed_lateness"] = parse_duration(given["allowed_lateness"]).total_seconds()
         if not given["online_store"].startswith("sqlite:"):
             given["online_store"] = f"sqlite:{given['online_store']}"
-        if not 0 <= given["http_port"] <= 65535:
-            raise UsageError(f"--http_port {given['http_port']} is no port. Give a number from 0 to 65535.")
+        for name in ("http_port", "metrics_port"):
+            if not 0 <= given[name] <= 65535:
+                raise UsageError(f"--{name} {given[name]} is no port. Give a number from 0 to 65535.")
+        given["metrics_port"] = given["metrics_port"] or None
         return cls(**given)
 
 

@@ -29,6 +29,7 @@ COMMANDS: tuple[Listed, ...] = (
     Listed("report", "presage.cli.report:report", "A one-page report of a run, to read or to send."),
     Listed("manifests render", "presage.cli.manifests:render", "Render an overlay with kustomize."),
     Listed("manifests expand", "presage.cli.manifests:expand", "Expand custom resources to the core objects they stand for."),
+    Listed("verify", "presage.cli.verify:verify", "What is wrong with the manifests, before a cluster sees them."),
     Listed("policies render", "presage.cli.policies:render", "Compile policies/access.yaml into what enforces it."),
     Listed("release compose", "presage.cli.release:compose", "Compose a release from packages in a store, and sign it."),
     Listed("release publish", "presage.cli.release:publish", "Copy a release to where Pods take it from, sealed; print its URI."),

@@ -30,12 +30,16 @@ def render(
     return 1 if behind else 0
 
 
-def expand(overlay: OverlayOption = "local") -> None:
-    """Print the core objects (YAML) that an overlay's custom resources stand for."""
+def expand(
+    overlay: OverlayOption = "local",
+    every: Annotated[bool, typer.Option("--all", help="Print the other core objects too, as a cluster would hold them.")] = False,
+) -> None:
+    """Print the objects (YAML) that controllers would make of an overlay's custom resources."""
     from presage.manifests.expand import expand as expand_objects
+    from presage.manifests.expand import made
     from presage.manifests.objects import dump_objects, parse_objects
     from presage.manifests.render import manifests_folder, render_overlay
 
     rendered = render_overlay(manifests_folder(), overlay)
     objects = [manifest for application, text in rendered.items() for manifest in parse_objects(text, f"{overlay}/{application}")]
-    sys.stdout.write(dump_objects(expand_objects(objects)))
+    sys.stdout.write(dump_objects(expand_objects(objects) if every else made(objects)))

@@ -6,7 +6,7 @@ Whoever signs a release vouches for its packages, so each is read and checked he
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -57,8 +57,8 @@ def packages(store: ReleaseStore) -> list[Candidate]:
         if entry.media_type == oci.INDEX:
             for candidate in _candidates(store, store.layout.read_index(entry)):
                 known = found.pop(candidate.digest, None)
-                signatures = dict.fromkeys((*(known.signatures if known else ()), *candidate.signatures))
-                found[candidate.digest] = Candidate(candidate.model, candidate.digest, candidate.stored, candidate.manifest, tuple(signatures))
+                signatures = {one.digest: one for one in (*(known.signatures if known else ()), *candidate.signatures)}
+                found[candidate.digest] = replace(candidate, signatures=tuple(signatures.values()))
     return list(found.values())
 
 

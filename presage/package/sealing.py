@@ -153,7 +153,7 @@ def check_sealed_size(path: str, layer: Descriptor) -> int:
 def _plain_layer(layer: Descriptor) -> Descriptor:
     annotations = dict(layer.annotations)
     digest, size = annotations.pop(PLAIN_DIGEST, ""), annotations.pop(PLAIN_SIZE, "")
-    if not re.fullmatch(r"[0-9]{1,12}", size):
+    if not re.fullmatch(r"[0-9]{1,15}", size):
         raise ArtifactRefused("format", f"a sealed layer does not say how large it is ({size[:40]!r}). Publish the release again.")
     return Descriptor(layer.media_type.removesuffix(SEALED), digest, int(size), layer.artifact_type, annotations)
 

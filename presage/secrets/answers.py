@@ -131,7 +131,7 @@ def _refusal(error: hvac.exceptions.VaultError, asked: str, address: str) -> Sec
         return SecretMissing(f"cannot {asked}: there is nothing at this path ({words}). Write the secret there, or correct mount and path.")
     if isinstance(error, hvac.exceptions.RateLimitExceeded):
         return VaultOut(f"cannot {asked}: Vault at {address} is asked too often ({words}). Wait, or raise its quota.")
-    if isinstance(error, hvac.exceptions.InvalidRequest | hvac.exceptions.ParamValidationError):
+    if isinstance(error, hvac.exceptions.InvalidRequest | hvac.exceptions.ParamValidationError) or "unsupported operation" in words:
         return ConfigurationRefused(f"cannot {asked}: {words}. Correct what is asked.")
     return VaultOut(f"cannot {asked}: Vault at {address} failed ({words}). Its own log says more.")
 

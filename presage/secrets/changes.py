@@ -63,7 +63,7 @@ def _compared(client: hvac.Client, wanted: Configuration, domain: str, trust: Jw
         if isinstance(mount, KvMount):
             yield kv_changes(client, mount)
         elif isinstance(mount, TransitMount):
-            yield from key_changes(client, mount, prune)
+            yield from key_changes(client, mount)
         elif isinstance(mount, PkiMount):
             yield from authority_changes(client, mount)
             yield from role_changes(client, mount, domain, prune)

@@ -48,16 +48,16 @@ def differing(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[str,
 
 
 def plain(value: Any) -> Any:
-    """One spelling: Vault gives seconds or `72h0m0s`, sorts lists or not, and leaves out what is empty."""
+    """One spelling: Vault gives seconds or `72h0m0s`, sorts lists or not, and some versions leave out what is empty, zero or false."""
     if isinstance(value, timedelta):
-        return round(value.total_seconds())
+        return round(value.total_seconds()) or None
     if isinstance(value, str):
-        return _seconds(value)
+        return _seconds(value) or None
     if isinstance(value, list | tuple | set | frozenset):
         return sorted(str(item) for item in value) or None
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()} or None
-    return value
+    return value or None
 
 
 def sent(wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def unknown(prefix: str, names: Iterable[str], known: Iterable[str], prune: bool
 def _seconds(text: str) -> Any:
     match = _GO.fullmatch(text)
     if not text or match is None or match.lastindex is None:
-        return text or None
+        return text
     return 3600 * int(match["hours"] or 0) + 60 * int(match["minutes"] or 0) + int(match["seconds"] or 0)
 
 

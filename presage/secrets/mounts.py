@@ -44,7 +44,7 @@ def mount_changes(client: hvac.Client, wanted: tuple[Mount, ...]) -> Iterator[Ch
             yield compared(name, tune, present, partial(write, client, f"sys/mounts/{mount.path}/tune", sent(tune)))
 
 
-def key_changes(client: hvac.Client, mount: TransitMount, prune: bool) -> Iterator[Change]:
+def key_changes(client: hvac.Client, mount: TransitMount) -> Iterator[Change]:
     """Transit keys. One that was loosened in a way that cannot be taken back is a conflict. Unknown keys are never removed: data hangs on them."""
     for key in mount.keys:
         path = f"{mount.path}/keys/{key.name}"

@@ -10,6 +10,7 @@ client was not taken: boto3 is slow to start, and obstore resolves names outside
 """
 
 import hashlib
+import io
 import re
 import secrets
 import ssl
@@ -155,14 +156,15 @@ class Bucket:
         deadline = time.monotonic() + _DEADLINE
         with self._client.stream(method, self.settings.endpoint + quote(path), headers={**signed, "accept-encoding": "identity"}, content=content) as response:
             most = limit if response.status_code == 200 else _ERROR_LIMIT
-            body = bytearray()
+            body = io.BytesIO()  # gives its content away without copying it
             for chunk in response.iter_raw():
-                body += chunk
-                if len(body) > most:
+                body.write(chunk)
+                if body.tell() > most:
+                    body.truncate(most + 1)
                     break
                 if time.monotonic() > deadline:
                     raise httpx2.ReadTimeout(f"{key} took more than {_DEADLINE:.0f} s")
-            return _Answer(response.status_code, response.headers.get("etag", ""), response.headers.get("content-length", ""), bytes(body[: most + 1]))
+            return _Answer(response.status_code, response.headers.get("etag", ""), response.headers.get("content-length", ""), body.getvalue())
 
     @cached_property
     def _client(self) -> httpx2.Client:

@@ -1,21 +1,37 @@
-"""Small real releases for tests: a logistic model written as ONNX by hand, its contract, calibration, signature, store."""
+"""Small real releases for tests: a logistic model written as ONNX by hand, its contract, calibration, signature, store.
 
-from dataclasses import dataclass, replace
+`LocalKeys` stands for Vault where a test is not about Vault; `World.smuggle` and `seal` make what no honest program makes: signed,
+sealed releases whose files nobody checked.
+"""
+
+import base64
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import onnx
+import orjson
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from onnx import TensorProto, helper, numpy_helper
 
+from presage.errors import InputError
 from presage.features.declaration import BoundView, FeatureView
+from presage.files import sha256_bytes
 from presage.governance.model_policy import ModelPolicy, load_model_policy
 from presage.package.calibration import VennAbers
 from presage.package.contract import Contract, InputField, OutputField
 from presage.package.gate import admit
-from presage.package.keys import SigningKey, Trust, local_key
+from presage.package.keys import SigningKey, Trust, local_key, read_key
 from presage.package.package import PackageParts, build_package
-from presage.package.release import Role, compose
+from presage.package.publishing import Parcel
+from presage.package.release import Package, Release, Role, compose
+from presage.package.sealing import KeyWrapper
+from presage.package.signing import SIGNATURE_FILE, sign_folder
 from presage.package.store import Published, ReleaseStore, StoredPackage
 
 POLICY = Path(__file__).parents[2] / "policies" / "models" / "incident.yaml"
@@ -101,6 +117,21 @@ class World:
         stored = {role: self.package(made) for role, made in members.items()}
         return self.store.publish(compose("incident", stored, by or policy(), 0.05), stored, self.key)
 
+    def smuggle(self, changed: Mapping[str, bytes], name: str = "smuggled") -> Published:
+        """A release whose one package holds `changed` in place of honest files, which nobody checked; signed by the trusted key all the same."""
+        honest = parts().files()
+        files = {**honest, **changed}
+        folder = self.root / "smuggled" / os.urandom(4).hex() / "incident"
+        folder.mkdir(parents=True)
+        for file, content in files.items():
+            (folder / file).write_bytes(content)
+        sign_folder(folder, self.key)
+        bundle = (folder / SIGNATURE_FILE).read_bytes()
+        manifest = self.store.put_package("incident", files, orjson.loads(honest["lineage.json"]))
+        stored = StoredPackage.of("incident", {**honest, SIGNATURE_FILE: bundle}, manifest, self.store.put_signature(bundle, manifest))
+        stored = replace(stored, files={file: sha256_bytes(content) for file, content in files.items()})
+        return self.store.publish(compose(name, {"primary": stored}, policy(), 0.05), {"primary": stored}, self.key)
+
     def pod(self, name: str = "models", triton: bool = False) -> Path:
         """A Pod's model folder, laid out by the gate."""
         admit(self.published.uri, self.root / name, self.store, self.trust, triton=triton)
@@ -111,3 +142,44 @@ def world(root: Path) -> World:
     key = local_key(root / "keys")
     bare = World(root, key, Trust.open(root / "keys"), ReleaseStore(root / "releases"), None)  # type: ignore[arg-type]
     return replace(bare, published=bare.publish({"primary": parts(), "simpler": parts("incident-simpler", 8)}))
+
+
+def copied(made: World, root: Path) -> World:
+    """The same world elsewhere, to be changed: much faster than another one."""
+    shutil.copytree(made.root, root, dirs_exist_ok=True)
+    return replace(made, root=root, key=read_key(root / "keys" / "local.key"), trust=Trust.open(root / "keys"), store=ReleaseStore(root / "releases"))
+
+
+def seal(made: World, published: Published, keys: KeyWrapper) -> ReleaseStore:
+    """A sealed copy in a store of its own, made without a look at what is in it."""
+    target = ReleaseStore(made.root / "sealed" / os.urandom(4).hex())
+    fetched = made.store.fetch(published.reference)
+    members = {
+        member.role: Package(member, contract(), {name: fetched.contents[f"packages/{member.hex}/{name}"] for name in member.files})
+        for member in published.document.members
+    }
+    release = Release(published.document, str(published.reference.digest), made.key.public, members)
+    entry = Parcel(made.store, target, fetched, release, None).send(published.reference, keys)
+    target.layout.update(lambda entries: entries.append(entry))
+    return target
+
+
+@dataclass(frozen=True)
+class LocalKeys:
+    """Data keys wrapped by a key of this process, in Vault's form: for tests that are not about Vault."""
+
+    key: bytes = field(default_factory=lambda: os.urandom(32))
+
+    def data_key(self) -> tuple[bytes, str]:
+        plain, nonce = os.urandom(32), os.urandom(12)
+        return plain, "vault:v1:" + base64.b64encode(nonce + AESGCM(self.key).encrypt(nonce, plain, None)).decode()
+
+    def unwrap(self, wrapped: str) -> bytes:
+        blob = base64.b64decode(wrapped.removeprefix("vault:v1:"))
+        try:
+            return AESGCM(self.key).decrypt(blob[:12], blob[12:], None)
+        except InvalidTag:
+            raise InputError("the wrapped key is none of mine. Bring the right one.") from None
+
+    def rewrap(self, wrapped: str) -> str:
+        return wrapped

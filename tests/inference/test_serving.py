@@ -167,7 +167,7 @@ def test_metrics_are_prometheus_text_and_count_what_was_answered(client, whole_r
     catalogue = {
         "presage_requests", "presage_request_seconds", "presage_refused", "presage_inflight_requests", "presage_score", "presage_tier",
         "presage_feature_age_seconds", "presage_features_missing", "presage_features_clipped", "presage_rung",
-        "presage_journal_records", "presage_journal_lag_records", "presage_gate_refused",
+        "presage_journal_records", "presage_journal_lag_records",
         "presage_build_info", "request_preprocess_seconds", "request_predict_seconds", "request_postprocess_seconds", "request_explain_seconds",
     }  # fmt: skip
     assert names == catalogue

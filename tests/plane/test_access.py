@@ -3,9 +3,11 @@
 import http.client
 import json
 import ssl
+import time
 
 import pytest
 from builders.mesh_plane import PREDICT, RunningPlane
+from cryptography import x509
 
 from presage.local.authority import Authority
 from presage.secrets import pki
@@ -16,8 +18,12 @@ METHOD, PATH, BODY = PREDICT
 def logged(plane: RunningPlane, holds) -> dict:
     """The gateway's log line for which it holds; written a moment after the answer."""
     log = next((plane.state.plane / "logs").glob("gateway.presage-istio-*.access.log"))
-    lines = lambda: (json.loads(line) for line in log.read_text().splitlines() if line.endswith("}"))  # noqa: E731
-    return plane.eventually(lambda: next((line for line in lines() if holds(line)), None), seconds=10)
+
+    def found() -> dict | None:
+        lines = (json.loads(line) for line in log.read_text().splitlines() if line.endswith("}"))
+        return next((line for line in lines if holds(line)), None)
+
+    return plane.eventually(found, seconds=10)
 
 
 def refused_at_the_door(plane: RunningPlane, certificate) -> None:
@@ -48,11 +54,9 @@ def test_a_client_is_answered_where_the_policy_lets_it(plane, account, method, p
     ],
 )  # fmt: skip
 def test_the_right_certificate_on_a_path_that_is_not_its_own_is_refused_and_logged(plane, account, method, path):
-    request_id = f"refused-{account}-{method}-{abs(hash(path))}"
-    answer = plane.ask(path, method, BODY if method == "POST" else None, account=account, headers={"user-agent": request_id})
+    answer = plane.ask(path, method, BODY if method == "POST" else None, account=account)
     assert answer.status in (400, 403)
-    line = logged(plane, lambda line: line.get("path", "").split("?")[0] in (path, "/metrics") and line.get("code") == answer.status and line.get("method") == method)
-    assert account in str(line.get("principal")) or answer.status == 400
+    logged(plane, lambda line: (line.get("method"), line.get("code")) == (method, answer.status) and account in str(line.get("principal")))
 
 
 def test_no_certificate_is_refused_and_logged(plane):
@@ -72,10 +76,6 @@ def test_an_expired_certificate_is_refused(plane):
 
 
 def _expired(folder) -> bool:
-    import time
-
-    from cryptography import x509
-
     return x509.load_pem_x509_certificate((folder / "tls.crt").read_bytes()).not_valid_after_utc.timestamp() < time.time()
 
 
@@ -98,14 +98,13 @@ def test_a_revoked_certificate_is_refused_within_seconds(plane):
 @pytest.mark.parametrize(
     ("token", "status"),
     [
-        (None, 403), ({"audience": "other"}, 403), ({"seconds": -60}, 401), ({"issuer": "https://elsewhere.example"}, 401), ({"subject": "status-page"}, 403),
+        (None, 403), ({"audience": "other"}, 403), ({"seconds": -120}, 401), ({"issuer": "https://elsewhere.example"}, 401), ({"subject": "status-page"}, 403),
         ("not.a.token", 401),
     ],
 )  # fmt: skip
 def test_a_token_that_is_missing_wrong_or_over_is_refused(plane, token, status):
     given = plane.token(**token) if isinstance(token, dict) else token
-    answer = plane.ask(PATH, METHOD, BODY, token=given)
-    assert answer.status == status or (answer.status == 401 and status == 403 and isinstance(token, dict))
+    assert plane.ask(PATH, METHOD, BODY, token=given).status == status
 
 
 def test_a_pods_own_address_is_closed_to_plain_text_and_to_strangers(plane):

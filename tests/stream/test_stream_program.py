@@ -16,6 +16,7 @@ import httpx2
 import msgspec
 import polars as pl
 import pytest
+from builders.ports import free_port
 
 from inference.stream.program import main
 from presage.events.log import open_event_log
@@ -119,6 +120,18 @@ def test_a_back_fill_gives_full_rows_at_once_and_a_signal_ends_it_in_order(tmp_p
     assert all(row.coverage.min() > 0.9 for row in rows)
 
 
+def test_its_metrics_have_a_port_of_their_own_that_serves_nothing_else(tmp_path: Path) -> None:
+    port = free_port()
+    with streaming(tmp_path, *SIMULATED, f"--metrics_port={port}") as program:
+        program.listen("first 4 rows written")
+        here, there = httpx2.get(f"http://127.0.0.1:{port}/metrics"), program.get("/metrics")
+        assert here.status_code == 200
+        assert here.headers["content-type"] == there.headers["content-type"]
+        assert 'presage_events_total{source="simulated",outcome="applied"}' in here.text
+        assert httpx2.get(f"http://127.0.0.1:{port}/v2/health/ready").status_code == 404
+        assert program.stop() == 0
+
+
 def test_a_killed_stream_goes_on_where_it_was(tmp_path: Path) -> None:
     with streaming(tmp_path, *SIMULATED) as program:
         program.listen("first 4 rows written")
@@ -176,7 +189,9 @@ def usual_umask() -> Iterator[None]:
         (["--source=simulated", "--speed=fast"], 2, "invalid float value"),
         (["--source=simulated", "--colour=red"], 2, "Unrecognized arguments: --colour=red"),
         (["--source=simulated", "--http_port=70000"], 2, "70000 is no port"),
+        (["--source=simulated", "--metrics_port=-1"], 2, "--metrics_port -1 is no port"),
         (["--source=host", "--http_port={taken}"], 2, "Free it, or choose another --http_port"),
+        (["--source=host", "--metrics_port={taken}"], 2, "Free it, or choose another --metrics_port"),
     ],
 )
 def test_what_cannot_start_says_so_in_one_sentence(

@@ -1,14 +1,25 @@
 """The mesh's allows: at the gateway by certificate, token, host and path; at the predictors by who calls, and path again."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from presage.governance.access.compiled import COMMON, Compiled, manifest, predictor
 from presage.governance.access.document import GATEWAY, GATEWAY_IDENTITY, METRICS, AccessPolicy, Client, principal
+from presage.manifests.objects import Manifest
 
 _API = "security.istio.io/v1"
 _GATEWAY = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "presage"}
 SERVING_PORT, METRICS_PORT = 8080, 9090
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who reaches a predictor, and on behalf of which clients."""
+
+    name: str
+    principal: str
+    clients: Sequence[Client]
 
 
 def mesh_allows(policy: AccessPolicy) -> Iterator[Compiled]:
@@ -45,23 +56,25 @@ def _from_the_gateway(policy: AccessPolicy, domain: str, namespace: str) -> Iter
     for service in sorted({client.of for client in outside if client.of}):
         clients = [client for client in outside if client.of == service]
         because = "The gateway passes on what some client outside may call; it has checked which. Other paths end here even if it did not."
-        yield _into(policy, service, "gateway", principal(GATEWAY_IDENTITY), clients, because, domain, namespace)
+        yield Compiled(domain, _ids(clients), because, _into(policy, service, namespace, Caller("gateway", principal(GATEWAY_IDENTITY), clients)))
 
 
 def _from_the_mesh(policy: AccessPolicy, client: Client, domain: str, namespace: str) -> Compiled:
-    return _into(policy, client.of or "", client.name, client.principal, [client], f"{client.title}. {client.rationale}", domain, namespace)
+    caller = Caller(client.name, client.principal, [client])
+    return Compiled(domain, (client.id,), f"{client.title}. {client.rationale}", _into(policy, client.of or "", namespace, caller))
 
 
-def _into(
-    policy: AccessPolicy, service: str, caller: str, identity: str, clients: Sequence[Client], because: str, domain: str, namespace: str,
-) -> Compiled:
+def _into(policy: AccessPolicy, service: str, namespace: str, caller: Caller) -> Manifest:
     rule = {
-        "from": [{"source": {"principals": [identity]}}],
-        "to": [{"operation": {**operation, "ports": [str(SERVING_PORT)]}} for operation in _operations(policy, *clients)],
+        "from": [{"source": {"principals": [caller.principal]}}],
+        "to": [{"operation": {**operation, "ports": [str(SERVING_PORT)]}} for operation in _operations(policy, *caller.clients)],
     }
     spec = {"selector": {"matchLabels": predictor(service)}, "action": "ALLOW", "rules": [rule]}
-    found = manifest(_API, "AuthorizationPolicy", f"{service}-from-{caller}", namespace, spec=spec)
-    return Compiled(domain, tuple(client.id for client in clients), because, found)
+    return manifest(_API, "AuthorizationPolicy", f"{service}-from-{caller.name}", namespace, spec=spec)
+
+
+def _ids(clients: Sequence[Client]) -> tuple[str, ...]:
+    return tuple(client.id for client in clients)
 
 
 def _metrics(policy: AccessPolicy, domain: str, namespace: str) -> Iterator[Compiled]:
@@ -71,7 +84,7 @@ def _metrics(policy: AccessPolicy, domain: str, namespace: str) -> Iterator[Comp
     operations = [{**operation, "ports": [str(METRICS_PORT)]} for operation in _operations(policy, *readers)]
     spec = {"action": "ALLOW", "rules": [{"to": [{"operation": operation} for operation in operations]}]}
     because = f"{readers[0].rationale} Who reaches the port is the NetworkPolicy's matter."
-    yield Compiled(domain, tuple(reader.id for reader in readers), because, manifest(_API, "AuthorizationPolicy", METRICS, namespace, spec=spec))
+    yield Compiled(domain, _ids(readers), because, manifest(_API, "AuthorizationPolicy", METRICS, namespace, spec=spec))
 
 
 def _operations(policy: AccessPolicy, *clients: Client) -> list[dict[str, list[str]]]:

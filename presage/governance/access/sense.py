@@ -22,8 +22,8 @@ def require_sense(policy: AccessPolicy, where: str) -> None:
 
 def findings(policy: AccessPolicy) -> Iterator[tuple[str, str]]:
     """(clause, what is wrong and the remedy), all of them."""
-    clauses = (*policy.clients, *policy.people, *policy.workloads, *policy.rotation)
-    yield from _twice("id", (clause.id for clause in clauses))
+    ids = [clause.id for clause in (*policy.clients, *policy.people, *policy.workloads)] + [rotation.id for rotation in policy.rotation]
+    yield from _twice("id", ids)
     yield from _twice("clients.name", (client.name for client in policy.clients))
     yield from _twice("clients.identity", (client.identity for client in policy.clients if client.identity))
     yield from _twice("people.name", (people.name for people in policy.people))

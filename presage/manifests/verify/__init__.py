@@ -39,19 +39,19 @@ def verify(
     Raises InputError where something cannot be read, UsageError where an overlay or a path is not there.
     """
     began = perf_counter()
-    reader, named = Reader(release, Schemas(schemas)), list(paths)
-    if named:
-        read, every = [reader.files(named)], False
-        home = None
-    else:
-        home = folder or manifests_folder()
-        wanted = list(overlays)
-        read, every = reader.overlays(home, wanted or overlays_in(home)), not wanted
-    file = waivers or (home or Path("manifests")).parent / "policies" / "waivers.yaml"
-    listed = read_waivers(file, today or date.today())
-    for waiver in listed:
-        waiver.complete = every
-    return check(read, listed, began)
+    named = list(paths)
+    with Reader(release, Schemas(schemas)) as reader:
+        if named:
+            home, every = Path("manifests"), False
+            read = [reader.files(named)]
+        else:
+            home, wanted = folder or manifests_folder(), list(overlays)
+            every = not wanted
+            read = reader.overlays(home, wanted or overlays_in(home))
+        listed = read_waivers(waivers or home.parent / "policies" / "waivers.yaml", today or date.today())
+        for waiver in listed:
+            waiver.complete = every
+        return check(read, listed, began)
 
 
 def check(overlays: list[Overlay], waivers: list[Waiver], began: float | None = None) -> Verification:
@@ -59,6 +59,7 @@ def check(overlays: list[Overlay], waivers: list[Waiver], began: float | None = 
     began = perf_counter() if began is None else began
     rules = all_rules()
     found = {finding for overlay in overlays for finding in _of_overlay(overlay, rules)}
+    found |= {finding for overlay in overlays for finding in _of_rendering(overlay, rules)}
     release = any(overlay.release for overlay in overlays)
     result = apply_waivers(sorted(found), waivers)
     result += [finding for rule in rules if rule.subject is Waiver for waiver in waivers for finding in rule.findings(waiver, release)]
@@ -69,7 +70,7 @@ def check(overlays: list[Overlay], waivers: list[Waiver], began: float | None = 
 
 def _of_overlay(overlay: Overlay, rules: list[Rule]) -> Iterable[Finding]:
     subjects: dict[type, list[Any]] = {
-        Overlay: [overlay], Written: overlay.written, Object: overlay.objects, Pod: overlay.pods, Stale: overlay.stale,
+        Overlay: [overlay], Written: overlay.written, Object: overlay.objects, Pod: overlay.pods,
         Container: [container for pod in overlay.pods for container in pod.containers],
     }  # fmt: skip
     for rule in rules:
@@ -78,13 +79,17 @@ def _of_overlay(overlay: Overlay, rules: list[Rule]) -> Iterable[Finding]:
                 yield from _findings(rule, subject, overlay.release)
 
 
+def _of_rendering(overlay: Overlay, rules: list[Rule]) -> Iterable[Finding]:
+    stale = overlay.find_stale()
+    return (finding for rule in rules if rule.subject is Stale for subject in stale for finding in rule.findings(subject, overlay.release))
+
+
 def _findings(rule: Rule, subject: Any, release: bool) -> Iterable[Finding]:
     try:
         return list(rule.findings(subject, release))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         # an object of another shape than its schema allows; the schema's own finding says where
-        name = subject.name if isinstance(subject, Overlay) else getattr(subject, "label", "") or getattr(subject, "owner", subject)
-        return [Finding(rule.severity, rule.id, str(name), "", f"has not the shape that this rule reads ({type(error).__name__}: {error})", rule.remedy)]
+        return [Finding(rule.severity, rule.id, subject.label, "", f"has not the shape that this rule reads ({type(error).__name__}: {error})", rule.remedy)]
 
 
 def _custom(overlay: Overlay) -> bool:

@@ -1,7 +1,8 @@
 """Overlays as rules see them: committed YAML read, expanded, and held against what it should have been rendered from."""
 
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from presage.errors import InputError, UsageError
@@ -15,25 +16,29 @@ from presage.manifests.verify.subjects import Object, Overlay, Stale, Written
 
 
 class Reader:
-    """Reads overlays; documents that several overlays share are parsed once."""
+    """Reads overlays; documents that several overlays share are parsed once. A context: kustomize runs beside the reading and the rules."""
 
     def __init__(self, release: bool, schemas: Schemas | None) -> None:
         self._release = release
         self._schemas = schemas
         self._parsed: dict[str, list[Manifest]] = {}
+        self._pool = ThreadPoolExecutor(2)
+
+    def __enter__(self) -> "Reader":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
 
     def overlays(self, folder: Path, names: list[str]) -> list[Overlay]:
         """The committed renderings of these overlays. folder: the repository's manifests/. Raises InputError."""
-        with ThreadPoolExecutor(2) as pool:
-            # kustomize runs beside the reading: it is a program of its own
-            rendered = {
-                name: {application: pool.submit(render, folder / "overlays" / name / application) for application in applications(folder, name)}
-                for name in names
-            }  # fmt: skip
-            found = [self._committed(folder, name) for name in names]
-            for overlay in found:
-                fresh = {application: one.result() for application, one in rendered[overlay.name].items()}
-                overlay.stale += [Stale(overlay.name, str(path.relative_to(folder.parent))) for path in stale(folder, overlay.name, fresh)]
+        rendered = {
+            name: {application: self._pool.submit(render, folder / "overlays" / name / application) for application in applications(folder, name)}
+            for name in names
+        }  # fmt: skip
+        found = [self._committed(folder, name) for name in names]
+        for overlay in found:
+            overlay.find_stale = partial(_stale, folder, overlay.name, rendered[overlay.name])
         return found
 
     def files(self, paths: Iterable[Path]) -> Overlay:
@@ -87,3 +92,8 @@ class Reader:
                     return parse_objects(text, place)  # says which document of the file it is
             found += self._parsed[document]
         return found
+
+
+def _stale(folder: Path, name: str, rendered: Mapping[str, "Future[bytes]"]) -> list[Stale]:
+    fresh = {application: one.result() for application, one in rendered.items()}
+    return [Stale(name, str(path.relative_to(folder.parent))) for path in stale(folder, name, fresh)]

@@ -7,7 +7,7 @@ A rule names the one it wants by the type of its parameter:
             yield container.flaw("image", "has no tag")
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -95,6 +95,10 @@ class Pod:
         return self.owner.overlay
 
     @property
+    def label(self) -> str:
+        return self.owner.label
+
+    @property
     def namespace(self) -> str:
         return self.owner.namespace
 
@@ -133,7 +137,7 @@ class Pod:
 
     def flaw(self, path: str, message: str) -> Flaw:
         """path: below the Pod's own spec, such as `spec.hostNetwork`."""
-        return Flaw(self.owner.label, f"{self.path}{path}", message)
+        return Flaw(self.label, f"{self.path}{path}", message)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +146,10 @@ class Container:
     path: str
     manifest: dict[str, Any]
     init: bool
+
+    @property
+    def label(self) -> str:
+        return self.pod.owner.label
 
     @property
     def name(self) -> str:
@@ -175,7 +183,7 @@ class Container:
         return [(name, self.manifest[name]) for name in ("startupProbe", "readinessProbe", "livenessProbe") if isinstance(self.manifest.get(name), dict)]
 
     def flaw(self, field_name: str, message: str) -> Flaw:
-        return Flaw(self.pod.owner.label, f"{self.path}.{field_name}" if field_name else self.path, message)
+        return Flaw(self.label, f"{self.path}.{field_name}" if field_name else self.path, message)
 
 
 @dataclass(frozen=True)
@@ -189,9 +197,9 @@ class Workload:
 
 @dataclass(frozen=True)
 class Stale:
-    """A committed rendering that is not what its overlay renders to. object: the overlay; path: the file."""
+    """A committed rendering that is not what its overlay renders to. label: the overlay; path: the file."""
 
-    object: str
+    label: str
     path: str
 
 
@@ -199,7 +207,7 @@ class Stale:
 class Overlay:
     """All objects of one overlay (or of the files named), written and made.
 
-    failures: what could not be expanded. release: whether it is about to be released. schemas: None where none are checked.
+    failures: what could not be expanded. find_stale: waits for kustomize. release: whether it is about to be released. schemas: None where none are checked.
     """
 
     name: str
@@ -207,7 +215,7 @@ class Overlay:
     written: list[Written] = field(default_factory=list)
     objects: list[Object] = field(default_factory=list)
     failures: list[tuple[Written, FieldError]] = field(default_factory=list)
-    stale: list[Stale] = field(default_factory=list)
+    find_stale: Callable[[], list[Stale]] = list
     schemas: "Schemas | None" = None
 
     def of_kind(self, *kinds: str) -> Iterator[Object]:
@@ -222,6 +230,10 @@ class Overlay:
         """The object of this name, as a cluster would hold it; a custom one as it is written."""
         return self._by_name.get((kind, namespace, name))
 
+    @property
+    def label(self) -> str:
+        return self.name or "the files"
+
     @cached_property
     def pods(self) -> list[Pod]:
         return [pod for found in self.objects if (pod := _pod(found)) is not None]
@@ -235,6 +247,11 @@ class Overlay:
     def inhabited(self) -> list[str]:
         """Namespaces in which something runs, sorted."""
         return sorted({workload.namespace for workload in self.workloads})
+
+    @cached_property
+    def doubtful(self) -> set[str]:
+        """Namespaces in which something could not be expanded: that a Pod, a Service or a Secret is missing there says nothing."""
+        return {written.namespace for written, _ in self.failures}
 
     @cached_property
     def workloads(self) -> list[Workload]:

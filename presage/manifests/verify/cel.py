@@ -1,0 +1,48 @@
+"""CEL of admission policies, compiled offline with Google's cel-cpp (the package cel-expr-python).
+
+Enabled are exactly the extensions that the API server has and this library knows; an expression that uses what the library lacks is not
+judged: transformMap, indexOf of lists, quantity, ip and cidr, semver, format, url, authorizer.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from presage.manifests.verify.subjects import Object
+
+_EXTENSIONS = ("optional", "strings", "two-var-comprehensions", "sets", "lists")
+_VARIABLES = ("object", "oldObject", "params", "request", "namespaceObject", "variables")
+_LACKING = re.compile(r"\b(transformMap\w*|indexOf|quantity|isQuantity|cidr|ip|isIP|semver|format|url|isURL|find|findAll|sum|min|max|isSorted|authorizer)\b")
+_LONGEST = 300
+
+
+def expressions(policy: Object) -> Iterator[tuple[str, str]]:
+    """(path, expression) of each condition, variable, validation and message of a policy."""
+    for field, key in (("matchConditions", "expression"), ("variables", "expression"), ("validations", "expression"), ("validations", "messageExpression"),
+                       ("auditAnnotations", "valueExpression")):  # fmt: skip
+        for position, one in enumerate(policy.spec.get(field) or []):
+            if isinstance(one, dict) and isinstance(one.get(key), str):
+                yield f"spec.{field}[{position}].{key}", one[key]
+
+
+@cache
+def compile_problem(expression: str) -> str:
+    """What is wrong with an expression, as the compiler says it; empty for nothing that is known here."""
+    if _LACKING.search(expression):
+        return ""
+    try:
+        _environment().compile(expression)
+    except Exception as error:
+        return " ".join(str(error).split())[:_LONGEST]
+    return ""
+
+
+@cache
+def _environment() -> Any:
+    from cel_expr_python import cel
+
+    extensions = "".join(f"- name: {name}\n" for name in _EXTENSIONS)
+    return cel.NewEnv(
+        config=cel.NewEnvConfigFromYaml("name: kubernetes\nextensions:\n" + extensions), variables=dict.fromkeys(_VARIABLES, cel.Type.DYN),
+    )  # fmt: skip

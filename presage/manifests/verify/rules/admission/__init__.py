@@ -1,0 +1,1 @@
+"""Admission policies: that they judge what they should, and say why."""

@@ -1,0 +1,1 @@
+"""What custom resources are expanded to."""

@@ -1,0 +1,1 @@
+"""The mesh: who may speak to whom, and how."""

@@ -1,0 +1,1 @@
+"""Kubernetes' restricted profile, and what we ask beyond it."""

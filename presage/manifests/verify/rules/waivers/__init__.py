@@ -1,0 +1,1 @@
+"""Waivers, which are findings too when they no longer hold."""
