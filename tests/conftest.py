@@ -1,6 +1,7 @@
 """What several rooms' tests share: a small real release and a small real run, each made once however many processes run the tests."""
 
 import fcntl
+import os
 
 import pytest
 
@@ -53,11 +54,16 @@ def client(server):
 
 @pytest.fixture(scope="session")
 def trained_state(tmp_path_factory, worker_id):
-    """A State with one finished run of the whole pipeline over a small simulated fleet (builders.runs); read it, never write to it."""
+    """A State with one finished run of the whole pipeline over a small simulated fleet (builders.runs); read it, never write to it.
+
+    PRESAGE_TRAINED_STATE names one that an earlier `train_small` left, for whoever runs one test again and again.
+    """
     from builders.runs import train_small
 
     from presage.state import State
 
+    if given := os.environ.get("PRESAGE_TRAINED_STATE"):
+        return State.open(given)
     base = tmp_path_factory.getbasetemp()
     root = (base if worker_id == "master" else base.parent) / "trained-state"
     root.mkdir(mode=0o700, exist_ok=True)

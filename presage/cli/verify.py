@@ -22,6 +22,7 @@ def verify(
         Path | None, typer.Option("--schemas", metavar="DIR", envvar="PRESAGE_SCHEMAS", help="Schemas of custom kinds: <group>/<kind>_<version>.json.")
     ] = None,
     release: Annotated[bool, typer.Option("--release", help="What a release must have settled (digests, publishing) is an error.")] = False,
+    rules: Annotated[bool, typer.Option("--rules", help="List the rules with what they claim, and leave.")] = False,
     running: Annotated[bool, typer.Option("--running", help="Compare what runs with what is rendered, field by field.")] = False,
     output: OutputOption = Output.table,
 ) -> int:
@@ -29,6 +30,8 @@ def verify(
 
     Exit code 0 where nothing is found but warnings, 1 where an error is, 2 for a wrong command line.
     """
+    if rules:
+        return _list_rules(output)
     if running:
         if paths or overlay or release:
             raise UsageError("--running compares the overlay that runs; it takes neither paths nor --overlay nor --release. Leave them out.")
@@ -57,7 +60,7 @@ def _print(finding: "Finding") -> None:
 
 
 def _tally(verification: "Verification", output: Output) -> None:
-    counts = [f"{verification.objects} objects", _counted(len(verification.errors), "error"), _counted(len(verification.warnings), "warning")]
+    counts = [_counted(verification.objects, "object"), _counted(len(verification.errors), "error"), _counted(len(verification.warnings), "warning")]
     if verification.waived:
         counts.append(f"{len(verification.waived)} waived")
     print(f"{', '.join(counts)} in {verification.seconds:.1f} s", file=sys.stdout if output is Output.table else sys.stderr)
@@ -65,6 +68,18 @@ def _tally(verification: "Verification", output: Output) -> None:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+
+def _list_rules(output: Output) -> int:
+    from presage.manifests.verify.registry import all_rules
+
+    listed = [{"rule": one.id, "severity": one.severity.value, "claim": one.claim, "remedy": one.remedy} for one in all_rules()]
+    if output is Output.json:
+        print_json({"rules": listed})
+    else:
+        for one in listed:
+            print(f"{one['severity']:<8} {one['rule']:<34} {one['claim']}")
+    return 0
 
 
 def _running(output: Output) -> int:

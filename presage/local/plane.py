@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ import psutil
 from presage.errors import PlaneError, StateError
 from presage.files import write_json
 from presage.local.children import end_marked, marked
+from presage.local.cluster import Cluster
 from presage.local.holds import held, holder
 from presage.local.overview import Status, status
 from presage.local.planning import make_plan
@@ -127,6 +128,7 @@ def _wait_until_ready(state: State, plan: Plan, supervisor: "subprocess.Popen[by
     """Poll the record until everything is as the plan says. Raises PlaneError where that will not happen."""
     until = time.monotonic() + PATIENCE
     wanted = digest_of(plan)
+    revisions = Cluster.revisions(state.root, plan)
     heard: set[str] = set()
     while time.monotonic() < until:
         if supervisor is not None and supervisor.poll() is not None:
@@ -138,7 +140,7 @@ def _wait_until_ready(state: State, plan: Plan, supervisor: "subprocess.Popen[by
             if record.digest == wanted and record.ready:
                 return status(state)
             if record.digest == wanted:
-                _raise_if_hopeless(record)
+                _raise_if_hopeless(record, revisions)
             elif record.trouble:
                 raise PlaneError(record.trouble)
             require_room(state.root, shutil.disk_usage(state.root).free)
@@ -161,8 +163,11 @@ def require_room(root: Path, free: int) -> None:
         raise StateError(f"{root}: no space left on the device ({free} bytes are free). Free some space and run `presage up` again.")
 
 
-def _raise_if_hopeless(record: PlaneRecord) -> None:
+def _raise_if_hopeless(record: PlaneRecord, revisions: Mapping[tuple[str, str], str]) -> None:
+    """revisions: what each workload is to become; Pods of another one are on their way out, however they fare."""
     for process in record.processes:
+        if revisions.get((process.namespace, process.workload)) != process.revision:
+            continue
         final = process.initializes and process.ended.startswith("exit code 1: refused")  # a refusal is no accident: it would be one again
         if process.failures >= (1 if final else HOPELESS) and not process.ready:
             raise PlaneError(f"{process.name} does not come up: {process.ended.removesuffix('.')}. `presage logs {process.name}` shows all it wrote.")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 CLIENT_NAMESPACE, CLIENT_ACCOUNT = "clients", "operators"
 MESH, EDGE = "pki-mesh", "pki-edge"
+_INITIALISING = 60.0  # seconds; an answer that is not waited for takes the only unseal key with it
 
 
 @dataclass
@@ -136,7 +137,7 @@ class PlaneVault:
             self._configured = True
             return
         if self._client is None:
-            client = open_client(self._address, self.authority)
+            client = open_client(self._address, self.authority, timeout=_INITIALISING)
             openbao.initialise(client, self.keys_file)
             client.token = openbao.unseal(client, self.keys_file).root_token
             self._client = client

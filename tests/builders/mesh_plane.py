@@ -10,6 +10,7 @@ import json
 import shutil
 import socket
 import ssl
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,7 @@ class RunningPlane:
     manifests: Path
     clients: Path
     _made: dict[str, Path] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def start(cls, trained: Path, folder: Path) -> "RunningPlane":
@@ -100,11 +102,16 @@ class RunningPlane:
     def certificate(self, account: str = "operators", namespace: str = "clients", ttl: str = "1h") -> Path:
         """A folder with tls.crt and tls.key of a client outside the mesh; made once for each account."""
         name = f"{namespace}-{account}-{ttl}"
-        if name not in self._made:
-            made = pki.issue(self.vault, "pki-edge", "client", uri_sans=[f"spiffe://cluster.local/ns/{namespace}/sa/{account}"], ttl=ttl)
-            self._made[name] = self.keep(name, made.certificate, made.private_key)
-            (self._made[name] / "serial").write_text(made.serial)
-        return self._made[name]
+        with self._lock:
+            if name not in self._made:
+                made = pki.issue(self.vault, "pki-edge", "client", uri_sans=[f"spiffe://cluster.local/ns/{namespace}/sa/{account}"], ttl=ttl)
+                self._made[name] = self.keep(f"{name}-{made.serial[:8]}", made.certificate, made.private_key)
+                (self._made[name] / "serial").write_text(made.serial)
+            return self._made[name]
+
+    def forget_certificates(self) -> None:
+        """Those that were issued before a change of authority."""
+        self._made.clear()
 
     def keep(self, name: str, certificate: str, key: str) -> Path:
         folder = self.clients / name

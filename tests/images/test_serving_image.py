@@ -29,9 +29,16 @@ def predictor(site, folder, store):
     return pod
 
 
+def readable(folder):
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    return folder
+
+
 @pytest.fixture(scope="module")
-def store(serving_site):
-    return serving_site.model_dir.parent / "releases"
+def store(serving_site, tmp_path_factory):
+    """The site's releases, readable by the Pod's user."""
+    return readable(shutil.copytree(serving_site.model_dir.parent / "releases", tmp_path_factory.mktemp("store") / "releases"))
 
 
 @pytest.fixture(scope="module")

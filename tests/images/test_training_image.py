@@ -28,8 +28,9 @@ def test_a_compiled_component_runs_in_it(made, tmp_path):
         "outputs": {"artifacts": {name: artifact(name) for name in ("telemetry", "quarantine")}, "outputFile": "/work/outputs.json"},
     }
     arguments = [json.dumps(given) if word == "{{$}}" else word for word in container["args"]]
-    command = [*made.builder.command, "run", "--rm", "--network=none", *CONFINED, "--tmpfs=/tmp:rw,mode=1777", f"--volume={work}:/work:rw"]
-    done = subprocess.run([*command, f"localhost/presage/training:{version()}", *container["command"], *arguments], capture_output=True, text=True, check=False, timeout=120)
+    options = ["--rm", "--network=none", *CONFINED, "--tmpfs=/tmp:rw,mode=1777", f"--volume={work}:/work:rw"]
+    command = [*made.builder.command, "run", *options, f"localhost/presage/training:{version()}", *container["command"], *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
     assert set(json.loads((work / "outputs.json").read_text())["artifacts"]) == {"telemetry", "quarantine"}
     assert any((work / "telemetry").rglob("*.parquet"))

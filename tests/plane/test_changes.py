@@ -155,7 +155,7 @@ def test_every_certificate_and_the_authority_behind_it_are_changed_under_load(pl
         if mount == "pki-edge":
             plane.eventually(lambda: (plane.state.plane / "client" / "tls.crt").read_bytes() != before, 30)
     assert running.failed == []
-    plane._made.clear()
+    plane.forget_certificates()
     assert plane.ask("/v2").status == 200
 
 

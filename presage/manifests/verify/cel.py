@@ -26,16 +26,29 @@ def expressions(policy: Object) -> Iterator[tuple[str, str]]:
                 yield f"spec.{field}[{position}].{key}", one[key]
 
 
-@cache
 def compile_problem(expression: str) -> str:
     """What is wrong with an expression, as the compiler says it; empty for nothing that is known here."""
+    return _compiled(expression)[1]
+
+
+def result_type(expression: str) -> str:
+    """The type that an expression has whatever the object: BOOL, STRING, INT, …; empty where it is not known here.
+
+    A variable of the policy has a type on the server and none here, so an expression that is nothing else is not judged.
+    """
+    found = _compiled(expression)[0]
+    return "" if found == "DYN" and "variables." in expression else found
+
+
+@cache
+def _compiled(expression: str) -> tuple[str, str]:
+    """(type, problem): one of them is empty."""
     if _LACKING.search(expression):
-        return ""
+        return "", ""
     try:
-        _environment().compile(expression)
-    except Exception as error:
-        return " ".join(str(error).split())[:_LONGEST]
-    return ""
+        return str(_environment().compile(expression).return_type()), ""
+    except Exception as error:  # the library raises its own, ValueError and RuntimeError
+        return "", " ".join(str(error).split())[:_LONGEST]
 
 
 @cache

@@ -36,12 +36,13 @@ BROKEN = [
            put(SERVICE, "spec.predictor.initContainers", [{"name": "storage-initializer", "image": "example/other@sha256:" + "e" * 64}])),
     broken("expand/understood", "a cached model in the gate's place", put(SERVICE, "metadata.labels", {"internal.serving.kserve.io/localmodel": "x"})),
     broken("expand/understood", "the old form of a framework", put(SERVICE, "spec.predictor.sklearn", {"storageUri": "presage://x:1@sha256:" + "f" * 64})),
-    broken("expand/understood", "containers of one's own instead of a model", put(SERVICE, "spec.predictor", {"containers": [{**SIDECAR, "name": "kserve-container"}]})),
+    broken("expand/understood", "containers of one's own instead of a model",
+           put(SERVICE, "spec.predictor", {"containers": [{**SIDECAR, "name": "kserve-container"}]})),
     broken("expand/understood", "no runtime named", put(SERVICE, f"{MODEL}.runtime", DROP)),
     broken("expand/understood", "scraping by annotation, at Knative's ports",
            put(SERVICE, "metadata.annotations.'serving.kserve.io/enable-prometheus-scraping'", "true")),
     broken("expand/understood kserve/standard-mode", "a path template that catches the domain (kserve#5384)",
-           put(SETTINGS, "data.ingress", '{"enableGatewayApi": true, "kserveIngressGateway": "edge/front", "ingressGateway": "x/y", "pathTemplate": "/{{.Name}}"}')),
+           put(SETTINGS, "data.ingress", '{"enableGatewayApi": true, "kserveIngressGateway": "edge/front", "ingressGateway": "x", "pathTemplate": "/x"}')),
     broken("expand/understood", "an Ingress instead of routes, without weights",
            put(SETTINGS, "data.ingress", '{"ingressGateway": "edge/front", "ingressDomain": "example.org"}')),
     broken("expand/admitted", "a canary with more than all of the traffic", canary(), put(SERVICE, "spec.canary[0].trafficPercent", 105)),
@@ -49,21 +50,24 @@ BROKEN = [
            put(SERVICE, "spec.canary[+]", {"trafficPercent": 60, "predictor": {"name": "blue", "model": model(), "annotations": NONE}})),
     broken("expand/admitted", "a canary's model without its name", canary(model={"modelFormat": {"name": "presage"}})),
     broken("expand/admitted", "a canary with an autoscaler's fields", canary(maxReplicas=3)),
-    broken("expand/admitted", "a canary that needs the mode on the object", put(SERVICE, "metadata.annotations.'serving.kserve.io/deploymentMode'", DROP), canary()),
+    broken("expand/admitted", "a canary that needs the mode on the object",
+           put(SERVICE, "metadata.annotations.'serving.kserve.io/deploymentMode'", DROP), canary()),
     broken("expand/admitted", "PYTHONPATH in the model", put(SERVICE, f"{MODEL}.env", [{"name": "PYTHONPATH", "value": "/x"}])),
     broken("expand/admitted", "a name too long for its canary", canary(name="candidate-of-the-network-department-of-july")),
     broken("expand/admitted", "a runtime that does not speak the protocol (kserve#2755)", put(SERVICE, f"{MODEL}.protocolVersion", "v1")),
     broken("expand/admitted kserve/standard-mode", "a setting that is no JSON", put(SETTINGS, "data.ingress", "{enableGatewayApi: true}")),
     broken("expand/complete", "a runtime that is not there", put(SERVICE, f"{MODEL}.runtime", "gpu")),
     broken("expand/complete", "a storage container that is not there", put(SERVICE, "spec.predictor.storageContainerName", "presage")),
-    broken("expand/complete kserve/release", "a scheme that no storage container takes (kserve#4361)", put(SERVICE, "spec.predictor.storageContainerName", DROP),
+    broken("expand/complete kserve/release", "a scheme that no storage container takes (kserve#4361)",
+           put(SERVICE, "spec.predictor.storageContainerName", DROP),
            put(SERVICE, f"{MODEL}.storageUri", "hf://org/model")),
     broken("expand/complete", "an auth of Vault that is not there", put("VaultStaticSecret/release-storage", "spec.vaultAuthRef", "serving")),
     broken("expand/complete", "a connection to Vault that is not there", drop("VaultConnection/models/vault")),
     broken("kserve/release", "a release by its tag alone", put(SERVICE, f"{MODEL}.storageUri", "presage://incident:7")),
     broken("kserve/release", "a local release outside of overlay local", put(SERVICE, f"{MODEL}.storageUri", "presage://incident:local")),
     broken("kserve/release", "a canary by its tag alone", canary(model=model(storageUri="presage://incident:8"), annotations=NONE)),
-    broken("kserve/published", "a release that is not published, for a release", put(SERVICE, f"{MODEL}.storageUri", "presage://incident:0@unresolved"), release=True),
+    broken("kserve/published", "a release that is not published, for a release",
+           put(SERVICE, f"{MODEL}.storageUri", "presage://incident:0@unresolved"), release=True),
     broken("kserve/one-storage-container", "two storage containers for one scheme", add("platform", """
 apiVersion: serving.kserve.io/v1alpha1
 kind: ClusterStorageContainer
@@ -80,7 +84,8 @@ spec: {supportedUriFormats: [{prefix: "presage://"}], container: {name: storage-
     broken("kserve/python-path", "a library loaded before all others", put(SERVICE, f"{MODEL}.env", [{"name": "LD_PRELOAD", "value": "/x.so"}])),
     broken("kserve/names-stay", "a DestinationRule for a name that a promotion takes away", put(SERVICE, "spec.predictor.name", "blue"),
            put("DestinationRule/incident", "spec.host", "incident-blue-predictor")),
-    broken("kserve/selector-survives", "a budget that a promotion empties", put("PodDisruptionBudget/incident", "spec.selector.matchLabels", {"app": "isvc.incident-predictor"})),
+    broken("kserve/selector-survives", "a budget that a promotion empties",
+           put("PodDisruptionBudget/incident", "spec.selector.matchLabels", {"app": "isvc.incident-predictor"})),
     broken("kserve/own-label", "a Service of ours that KServe deletes", add("platform", """
 apiVersion: v1
 kind: Service
@@ -100,7 +105,8 @@ spec: {selector: {component: predictor}, ports: [{name: http, port: 80, targetPo
     broken("kserve/steady-metadata", "a commit's id on the service", put(SERVICE, "metadata.annotations.'presage.io/commit'", "0123abc")),
     broken("kserve/steady-metadata", "a version label of the runtime", put(RUNTIME, "spec.labels", {"app.kubernetes.io/version": "1.2.3"})),
     broken("kserve/follows-runtime", "auto-update off", put(SERVICE, "metadata.annotations.'serving.kserve.io/disable-auto-update'", "true")),
-    broken("kserve/own-autoscaler", "an autoscaler beside class none", own("HorizontalPodAutoscaler", "autoscaling/v2", HPA.replace("NAME", "incident-predictor"))),
+    broken("kserve/own-autoscaler", "an autoscaler beside class none",
+           own("HorizontalPodAutoscaler", "autoscaling/v2", HPA.replace("NAME", "incident-predictor"))),
     broken("kserve/standard-mode", "Serverless by default, as shipped", put(SETTINGS, "data.deploy", '{"defaultDeploymentMode": "Serverless"}')),
     broken("kserve/protocol-written expand/admitted", "a Triton model without its protocol", put(SERVICE, f"{MODEL}.modelFormat", {"name": "triton"}),
            put(SERVICE, f"{MODEL}.protocolVersion", DROP)),
@@ -113,9 +119,10 @@ ALIKE = [
     alike("two canaries within all of the traffic", canary(), put(SERVICE, "spec.canary[0].trafficPercent", 50),
           put(SERVICE, "spec.canary[+]", {"trafficPercent": 50, "predictor": {"name": "blue", "model": model()}})),
     alike("a shadow: cluster-local, without routes", put(SERVICE, "metadata.labels", {"networking.kserve.io/visibility": "cluster-local"})),
-    alike("the stable's own timeout and strategy", put(SERVICE, "spec.predictor.timeout", 30), put(SERVICE, "spec.predictor.deploymentStrategy", {"type": "Recreate"})),
+    alike("the stable's own timeout and strategy",
+          put(SERVICE, "spec.predictor.timeout", 30), put(SERVICE, "spec.predictor.deploymentStrategy", {"type": "Recreate"})),
     alike("a transformer in the predictor's Pod",
-          put(RUNTIME, "spec.containers[+]", {**SIDECAR, "name": "transformer-container", "ports": [{"name": "http", "containerPort": 8090, "protocol": "TCP"}]}),
+          put(RUNTIME, "spec.containers[+]", {**SIDECAR, "name": "transformer-container", "ports": [{**GRPC, "name": "http", "containerPort": 8090}]}),
           put("AuthorizationPolicy/predictors", "spec.rules[0].to[0].operation.ports", ["8090"])),
     alike("a further container that mounts the model", put(RUNTIME, "spec.containers[+]", {**SIDECAR, "volumeMounts": [
         {"name": "kserve-provision-location", "mountPath": "/mnt/models", "readOnly": True}]})),
@@ -129,7 +136,9 @@ ALIKE = [
 apiVersion: serving.kserve.io/v1alpha1
 kind: ClusterStorageContainer
 metadata: {name: default}
-spec: {supportedUriFormats: [{prefix: "s3://"}, {regex: "https?://(.+)/(.+)"}], container: {name: storage-initializer, image: "kserve/storage-initializer:v0.21.0"}}
+spec:
+  supportedUriFormats: [{prefix: "s3://"}, {regex: "https?://(.+)/(.+)"}]
+  container: {name: storage-initializer, image: "kserve/storage-initializer:v0.21.0"}
 """)),
     alike("a second storage container, disabled", add("platform", """
 apiVersion: serving.kserve.io/v1alpha1

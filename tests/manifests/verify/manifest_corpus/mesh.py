@@ -18,13 +18,14 @@ def network(spec):
 
 
 BROKEN = [
-    broken("mesh/injected pods/own-account", "a namespace without proxies", put("Namespace/models", INJECTION, DROP), put(POD, "spec.template.spec.serviceAccountName", DROP)),
+    broken("mesh/injected", "a namespace without proxies", put("Namespace/models", INJECTION, DROP)),
     broken("mesh/strict", "a namespace without mutual TLS", drop("PeerAuthentication/models/strict")),
     broken("mesh/strict mesh/no-plain-text", "plain text beside mutual TLS", put("PeerAuthentication/models/strict", "spec.mtls.mode", "PERMISSIVE")),
     broken("mesh/no-plain-text mesh/plain-port-is-metrics", "one workload in plain text, its server too", put(METRICS, "spec.mtls.mode", "DISABLE"),
            put(METRICS, "spec.portLevelMtls.'8080'", {"mode": "DISABLE"})),
     broken("mesh/plain-port-is-metrics", "the server's port in plain text", put(METRICS, "spec.portLevelMtls.'8080'", {"mode": "PERMISSIVE"})),
-    broken("mesh/port-level-selector", "an exception for a port without a workload", put("PeerAuthentication/models/strict", "spec.portLevelMtls", {"9091": {"mode": "DISABLE"}})),
+    broken("mesh/port-level-selector", "an exception for a port without a workload",
+           put("PeerAuthentication/models/strict", "spec.portLevelMtls", {"9091": {"mode": "DISABLE"}})),
     broken("mesh/metrics-reachable", "strict mutual TLS at the port that Prometheus scrapes", drop(METRICS)),
     broken("mesh/metrics-reachable", "a second workload's metrics behind mutual TLS", METRICS_PORT, add("observability", MONITOR)),
     broken("mesh/gateway-tls", "a plain listener beside TLS", put("Gateway/front", "spec.listeners[+]", {"name": "http", "port": 8080, "protocol": "HTTP"})),
@@ -43,18 +44,23 @@ BROKEN = [
     broken("network/default-deny", "no deny of packets", drop("NetworkPolicy/models/deny-all")),
     broken("network/default-deny", "a deny of packets in, not out", put("NetworkPolicy/models/deny-all", "spec.policyTypes", ["Ingress"])),
     broken("network/no-allow-all", "everything in", network("{podSelector: {}, policyTypes: [Ingress], ingress: [{}]}")),
-    broken("network/no-allow-all", "the whole world", network("{podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0}}], ports: [{port: 443}]}]}")),
+    broken("network/no-allow-all", "the whole world",
+           network("{podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0}}], ports: [{port: 443}]}]}")),
     broken("network/names-resolve", "calls without names", drop("NetworkPolicy/allow-dns")),
     broken("rbac/no-wildcard", "every verb", put("Role/engineer", "rules[0].verbs", ["*"])),
     broken("rbac/no-secrets-read", "Secrets for everybody who may look", put("Role/engineer", "rules[0].resources", ["pods", "secrets"])),
-    broken("rbac/no-escalation", "a shell in every Pod", put("Role/engineer", "rules[+]", {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create"]})),
-    broken("rbac/no-escalation", "acting as somebody else", put("Role/engineer", "rules[+]", {"apiGroups": [""], "resources": ["users"], "verbs": ["impersonate"]})),
+    broken("rbac/no-escalation", "a shell in every Pod",
+           put("Role/engineer", "rules[+]", {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create"]})),
+    broken("rbac/no-escalation", "acting as somebody else",
+           put("Role/engineer", "rules[+]", {"apiGroups": [""], "resources": ["users"], "verbs": ["impersonate"]})),
     broken("observability/monitor-port", "a port that no Pod declares", put("PodMonitor/predictors", "spec.podMetricsEndpoints[0].port", "prometheus")),
     broken("observability/everybody-scraped", "metrics that nobody reads", METRICS_PORT),
 ]  # fmt: skip
 ALIKE = [
-    alike("a namespace by the revision of its proxies", put("Namespace/models", INJECTION, DROP), put("Namespace/models", "metadata.labels.'istio.io/rev'", "stable")),
-    alike("a Pod that says it has no proxy", put("Namespace/models", INJECTION, DROP), put(POD, "spec.template.metadata.labels.'sidecar.istio.io/inject'", "false"),
+    alike("a namespace by the revision of its proxies",
+          put("Namespace/models", INJECTION, DROP), put("Namespace/models", "metadata.labels.'istio.io/rev'", "stable")),
+    alike("a Pod that says it has no proxy",
+          put("Namespace/models", INJECTION, DROP), put(POD, "spec.template.metadata.labels.'sidecar.istio.io/inject'", "false"),
           put(SERVICE, "spec.predictor.labels", {"sidecar.istio.io/inject": "false"})),
     alike("mutual TLS for the whole mesh", drop("PeerAuthentication/models/strict"), drop("PeerAuthentication/edge/strict"), add("platform", """
 apiVersion: security.istio.io/v1
@@ -72,7 +78,8 @@ metadata: {name: telemetry-metrics, namespace: models}
 spec: {selector: {matchLabels: {app.kubernetes.io/name: telemetry}}, mtls: {mode: STRICT}, portLevelMtls: {"9090": {mode: DISABLE}}}
 """)),
     alike("a port said to be strict", put(METRICS, "spec.portLevelMtls.'8080'", {"mode": "STRICT"})),
-    alike("a listener that passes TLS through", put("Gateway/front", "spec.listeners[+]", {"name": "tls", "port": 9443, "protocol": "TLS", "tls": {"mode": "Passthrough"}})),
+    alike("a listener that passes TLS through",
+          put("Gateway/front", "spec.listeners[+]", {"name": "tls", "port": 9443, "protocol": "TLS", "tls": {"mode": "Passthrough"}})),
     alike("a token asked for by its claims", put(CLIENTS, "spec.rules[0]", {"when": [{"key": "request.auth.claims[aud]", "values": ["presage"]}]})),
     alike("whoever has no token is denied", put(CLIENTS, "spec.rules[0].from", [{"source": {"namespaces": ["edge"]}}]), add("platform", """
 apiVersion: security.istio.io/v1
@@ -101,5 +108,6 @@ spec: {host: login.example.org, trafficPolicy: {tls: {mode: SIMPLE}}}
           network("{podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8]}}], ports: [{port: 443}]}]}")),
     alike("a role that names everything it grants", put("Role/engineer", "rules[+]", {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]})),
     alike("a role that may make a Secret, not read one", put("Role/engineer", "rules[+]", {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]})),
-    alike("a runtime that shows no metrics is not scraped", put(RUNTIME, f"{SERVER}.ports[1].name", "http-second"), drop("PodMonitor/predictors"), drop(METRICS)),
+    alike("a runtime that shows no metrics is not scraped",
+          put(RUNTIME, f"{SERVER}.ports[1].name", "http-second"), drop("PodMonitor/predictors"), drop(METRICS)),
 ]  # fmt: skip

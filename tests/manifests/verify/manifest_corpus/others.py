@@ -3,6 +3,7 @@
 from manifest_corpus.world import DROP, GATE, MAIN, POD, RUNTIME, SERVER, SERVICE, add, alike, broken, drop, move, put
 
 WAVE, HOOK, OPTIONS = "argocd.argoproj.io/sync-wave", "argocd.argoproj.io/hook", "argocd.argoproj.io/sync-options"
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\\nMIIB\\n-----END CERTIFICATE-----\\n"
 JOB = """
 apiVersion: batch/v1
 kind: Job
@@ -58,7 +59,8 @@ metadata: {name: telemetry, namespace: models}
 spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: telemetry}, minReplicas: 1, maxReplicas: 2}
 """)),
     broken("gitops/foreign-keys", "a link that people would click on", annotated(SERVICE, "link.argocd.argoproj.io/external-link", "https://example.org")),
-    broken("gitops/foreign-keys", "the label by which objects are tracked", put("Service/telemetry", "metadata.labels", {"app.kubernetes.io/instance": "telemetry"})),
+    broken("gitops/foreign-keys", "the label by which objects are tracked",
+           put("Service/telemetry", "metadata.labels", {"app.kubernetes.io/instance": "telemetry"})),
     broken("gitops/port-protocol", "a port in a list without its protocol", put(RUNTIME, f"{SERVER}.ports[0].protocol", DROP)),
     broken("gitops/canonical-quantity", "half a core, in another spelling", put(RUNTIME, f"{SERVER}.resources.requests.cpu", "0.5")),
     broken("gitops/canonical-quantity", "1024 mebibytes", put(GATE, "spec.container.resources.limits.memory", "1024Mi")),
@@ -69,7 +71,7 @@ spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: telemetry},
     broken("vault/refreshed", "a secret that is read once", put("VaultStaticSecret/release-storage", "spec.refreshAfter", DROP)),
     broken("secrets/not-in-git", "a password in Git", secret("stringData: {password: hunter2}")),
     broken("secrets/not-in-git", "a private key beside its certificate",
-           secret('stringData: {tls.crt: "-----BEGIN CERTIFICATE-----\\nMIIB\\n-----END CERTIFICATE-----\\n", tls.key: "-----BEGIN PRIVATE KEY-----\\nMIIB\\n-----END PRIVATE KEY-----\\n"}')),
+           secret(f'stringData: {{tls.crt: "{CERTIFICATE}", tls.key: "{CERTIFICATE.replace("CERTIFICATE", "PRIVATE KEY")}"}}')),
     broken("secrets/no-key-in-config", "a private key in a ConfigMap",
            put("ConfigMap/client-limits", "data.'key.pem'", "-----BEGIN EC PRIVATE KEY-----\nMIIB\n-----END EC PRIVATE KEY-----\n")),
     broken("schema/built-in", "a field with a slip in its name", put(POD, f"{MAIN}.livenesProbe", {"exec": {"command": ["python"]}})),
@@ -104,12 +106,14 @@ kind: HorizontalPodAutoscaler
 metadata: {name: telemetry, namespace: models}
 spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: telemetry}, minReplicas: 1, maxReplicas: 2}
 """)),
-    alike("quantities as the server writes them", put(RUNTIME, f"{SERVER}.resources", {"requests": {"cpu": "1500m", "memory": "1536Mi"}, "limits": {"cpu": "2", "memory": "2Gi"}})),
+    alike("quantities as the server writes them",
+          put(RUNTIME, f"{SERVER}.resources", {"requests": {"cpu": "1500m", "memory": "1536Mi"}, "limits": {"cpu": "2", "memory": "2Gi"}})),
     alike("a port of a Deployment, where the server's additions do not show", put(POD, f"{MAIN}.ports[0].protocol", DROP)),
-    alike("a public certificate in Git", secret('stringData: {ca.crt: "-----BEGIN CERTIFICATE-----\\nMIIB\\n-----END CERTIFICATE-----\\n"}')),
+    alike("a public certificate in Git", secret(f'stringData: {{ca.crt: "{CERTIFICATE}"}}')),
     alike("a public key in a ConfigMap", put("ConfigMap/client-limits", "data.'key.pub'", "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n")),
     alike("a Secret that somebody else fills", secret("type: Opaque")),
-    alike("a budget of one less than there are", put("PodDisruptionBudget/incident", "spec.maxUnavailable", DROP), put("PodDisruptionBudget/incident", "spec.minAvailable", 1)),
+    alike("a budget of one less than there are",
+          put("PodDisruptionBudget/incident", "spec.maxUnavailable", DROP), put("PodDisruptionBudget/incident", "spec.minAvailable", 1)),
     alike("a budget in percent", put("PodDisruptionBudget/incident", "spec.maxUnavailable", "50%")),
     alike("Vault's login by Kubernetes' own method", put("VaultAuth/incident", "spec", {
         "method": "kubernetes", "mount": "kubernetes", "vaultConnectionRef": "vault",

@@ -25,9 +25,11 @@ def volume(source):
 BROKEN = [
     broken("references/secret", "a Secret that nobody makes", *volume({"secret": {"secretName": "absent"}})),
     broken("references/secret", "the runtime's Secret, whose VaultStaticSecret is gone", drop("VaultStaticSecret/release-storage")),
-    broken("references/secret", "the gateway's certificate, issued under another name", put("VaultPKISecret/gateway-tls", "spec.destination.name", "front-tls")),
+    broken("references/secret", "the gateway's certificate, issued under another name",
+           put("VaultPKISecret/gateway-tls", "spec.destination.name", "front-tls")),
     broken("references/secret", "an authority of Vault that is not there", drop("Secret/models/vault-ca")),
-    broken("references/secret", "a key that a certificate does not have", *volume({"secret": {"secretName": "edge-tls", "items": [{"key": "tls.pem", "path": "x"}]}}),
+    broken("references/secret", "a key that a certificate does not have",
+           *volume({"secret": {"secretName": "edge-tls", "items": [{"key": "tls.pem", "path": "x"}]}}),
            add("platform", """
 apiVersion: secrets.hashicorp.com/v1beta1
 kind: VaultPKISecret
@@ -50,8 +52,10 @@ spec: {vaultAuthRef: incident, mount: pki, role: r, expiryOffset: 1h, destinatio
     broken("references/selector", "a network policy for nobody", put("NetworkPolicy/allow-vault", "spec.podSelector.matchLabels", {"component": "predict"})),
     broken("references/selector mesh/metrics-reachable", "an exception from mutual TLS for nobody",
            put("PeerAuthentication/predictor-metrics", "spec.selector.matchLabels", {"component": "server"})),
-    broken("references/service", "a route to a Service that is not there", add("platform", ROUTE), put("HTTPRoute/own", "spec.rules[0].backendRefs[0].name", "stream")),
-    broken("references/service", "a route to a port of the Pod, not of the Service", add("platform", ROUTE), put("HTTPRoute/own", "spec.rules[0].backendRefs[0].port", 8080)),
+    broken("references/service", "a route to a Service that is not there",
+           add("platform", ROUTE), put("HTTPRoute/own", "spec.rules[0].backendRefs[0].name", "stream")),
+    broken("references/service", "a route to a port of the Pod, not of the Service",
+           add("platform", ROUTE), put("HTTPRoute/own", "spec.rules[0].backendRefs[0].port", 8080)),
     broken("references/service-port", "a Service's target that no container declares", put("Service/telemetry", "spec.ports[0].targetPort", "web")),
     broken("references/gateway", "a Gateway that is not there", put("ConfigMap/inferenceservice-config", "data.ingress",
            '{"enableGatewayApi": true, "kserveIngressGateway": "edge/door", "ingressGateway": "edge/door", "ingressDomain": "example.org"}')),
@@ -59,9 +63,12 @@ spec: {vaultAuthRef: incident, mount: pki, role: r, expiryOffset: 1h, destinatio
            '{"enableGatewayApi": true, "kserveIngressGateway": "edge/front", "ingressGateway": "edge/front", "ingressDomain": "example.com"}')),
     broken("references/gateway", "a namespace that the listener does not let in", put("Namespace/models", "metadata.labels.'presage.io/models'", DROP)),
     broken("references/destination", "a DestinationRule for nobody", put("DestinationRule/incident", "spec.host", "incident")),
-    broken("references/target mesh/token-required", "a policy for a Gateway that is not there", put("AuthorizationPolicy/edge/clients", "spec.targetRefs[0].name", "door")),
-    broken("references/principal", "a principal that is nobody", put("AuthorizationPolicy/predictors", "spec.rules[0].from[0].source.principals", ["cluster.local/ns/edge/sa/front"])),
-    broken("references/binding admission/bound", "a binding of a policy that is not there", put("ValidatingAdmissionPolicyBinding/releases", "spec.policyName", "release")),
+    broken("references/target mesh/token-required", "a policy for a Gateway that is not there",
+           put("AuthorizationPolicy/edge/clients", "spec.targetRefs[0].name", "door")),
+    broken("references/principal", "a principal that is nobody",
+           put("AuthorizationPolicy/predictors", "spec.rules[0].from[0].source.principals", ["cluster.local/ns/edge/sa/front"])),
+    broken("references/binding admission/bound", "a binding of a policy that is not there",
+           put("ValidatingAdmissionPolicyBinding/releases", "spec.policyName", "release")),
     broken("references/gate-token", "a token without an audience",
            put(RUNTIME, "spec.volumes[1].projected.sources[0].serviceAccountToken.audience", DROP)),
     broken("references/gate-token", "a token at another path", put(GATE, "spec.container.env[2].value", "/var/run/secrets/presage/jwt")),
@@ -73,14 +80,19 @@ spec: {vaultAuthRef: incident, mount: pki, role: r, expiryOffset: 1h, destinatio
 ]  # fmt: skip
 ALIKE = [
     alike("an optional Secret may be absent", *volume({"secret": {"secretName": "absent", "optional": True}})),
-    alike("an optional key may be absent", put(POD, f"{MAIN}.env", [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "absent", "key": "a", "optional": True}}}])),
+    alike("an optional key may be absent",
+          put(POD, f"{MAIN}.env", [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "absent", "key": "a", "optional": True}}}])),
     alike("a key that only Vault knows", *volume({"secret": {"secretName": "release-storage", "items": [{"key": "access_key", "path": "k"}]}})),
     alike("a ConfigMap that is filled by hand", put("ConfigMap/client-limits", "data", {})),
     alike("a ConfigMap in a projection", *volume({"projected": {"sources": [{"configMap": {"name": "client-limits"}}]}})),
-    alike("a group of people is no ServiceAccount", put("RoleBinding/engineer", "subjects", [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "telemetry"}])),
-    alike("an account of a namespace that is not ours", put("RoleBinding/engineer", "subjects[1]", {"kind": "ServiceAccount", "name": "argocd", "namespace": "argocd"})),
-    alike("a cluster role that every server has", put("RoleBinding/engineer", "roleRef", {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"})),
-    alike("an object in KServe's own namespace", put("Role/engineer", "metadata.namespace", "kserve"), put("RoleBinding/engineer", "metadata.namespace", "kserve")),
+    alike("a group of people is no ServiceAccount",
+          put("RoleBinding/engineer", "subjects", [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "telemetry"}])),
+    alike("an account of a namespace that is not ours",
+          put("RoleBinding/engineer", "subjects[1]", {"kind": "ServiceAccount", "name": "argocd", "namespace": "argocd"})),
+    alike("a cluster role that every server has",
+          put("RoleBinding/engineer", "roleRef", {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"})),
+    alike("an object in KServe's own namespace",
+          put("Role/engineer", "metadata.namespace", "kserve"), put("RoleBinding/engineer", "metadata.namespace", "kserve")),
     alike("a selector of a namespace in which nothing runs yet", add("platform", """
 apiVersion: v1
 kind: Namespace
@@ -97,7 +109,8 @@ kind: Service
 metadata: {name: outside, namespace: models}
 spec: {ports: [{name: https, port: 443}]}
 """)),
-    alike("an expression that selects by In", put("PodDisruptionBudget/incident", "spec.selector", {"matchExpressions": [{"key": "component", "operator": "In", "values": ["predictor", "x"]}]})),
+    alike("an expression that selects by In",
+          put("PodDisruptionBudget/incident", "spec.selector", {"matchExpressions": [{"key": "component", "operator": "In", "values": ["predictor", "x"]}]})),
     alike("a policy for the gateway's own Pods, which Istio makes", add("platform", """
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -115,7 +128,8 @@ spec:
     alike("a DestinationRule that waits for the canary", put("DestinationRule/incident", "spec.host", "incident-canary-predictor")),
     alike("a DestinationRule by the full name", put("DestinationRule/incident", "spec.host", "incident-predictor.models.svc.cluster.local")),
     alike("a DestinationRule for a host outside", put("DestinationRule/incident", "spec.host", "login.example.org")),
-    alike("a principal of a namespace that is not ours", put("AuthorizationPolicy/predictors", "spec.rules[0].from[0].source.principals", ["cluster.local/ns/shop/sa/checkout"])),
+    alike("a principal of a namespace that is not ours",
+          put("AuthorizationPolicy/predictors", "spec.rules[0].from[0].source.principals", ["cluster.local/ns/shop/sa/checkout"])),
     alike("a canary uses all that the stable does", canary(annotations={"serving.kserve.io/autoscalerClass": "none"})),
     alike("a Secret of certificates that are public", add("platform", """
 apiVersion: v1

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +69,9 @@ def put(name: str, path: str, value: Any) -> Edit:
     def edit(world: World) -> None:
         place: Any = world.find(name)
         steps = _steps(path)
-        for step, following in zip(steps[:-1], steps[1:], strict=True):
-            if isinstance(place, dict):
-                place = place.setdefault(step, [] if isinstance(following, int) or following == "+" else {})
-            else:
-                place = place[step]
+        for step, following in pairwise(steps):
+            empty = [] if isinstance(following, int) or following == "+" else {}
+            place = place.setdefault(step, empty) if isinstance(place, dict) else place[step]
         if value is DROP:
             del place[steps[-1]]
         elif steps[-1] == "+":

@@ -1,4 +1,4 @@
-"""An expression compiles, and a validation is a bool."""
+"""Every expression compiles: the server refuses the whole policy for one that does not."""
 
 from collections.abc import Iterator
 

@@ -7,7 +7,7 @@ from presage.manifests.verify.findings import Flaw, Severity
 from presage.manifests.verify.registry import rule
 from presage.manifests.verify.subjects import Written
 
-_OPTIONAL = re.compile(r"(\.\?\w+|(?<=[\w)\]])\[\?[^\[\]]*\])\s*$")
+_OPTIONAL = re.compile(r"(\.\?\w+|(?<=[\w)\]}])\[\?[^\[\]]*\])\s*$")
 
 
 @rule("admission/settled-variable", severity=Severity.error, remedy="end it in .orValue(…), a bool or a list", kinds=("ValidatingAdmissionPolicy",))
