@@ -28,7 +28,8 @@ def base_image(podman: Podman) -> str:
         podman.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=podman.folder) as folder:
             _unpack(Path(folder) / "rootfs.tar")
-            podman("build", "--isolation=chroot", "--timestamp=0", f"--tag={name}", f"--file={RECIPE / 'Dockerfile'}", folder)
+            how = ["--isolation=chroot", "--timestamp=0", "--omit-history", "--identity-label=false"]
+            podman("build", *how, f"--tag={name}", f"--file={RECIPE / 'Dockerfile'}", folder)
     return name
 
 

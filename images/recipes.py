@@ -48,13 +48,19 @@ RECIPES = (
 
 
 def build(podman: Podman, recipe: Recipe, base: str, *, cached: bool = True) -> str:
-    """Build one image; its name in the store. cached: whether steps built before may be taken. Raises ImageError with the failing step's words."""
-    arguments = {"BASE": base, "VERSION": version(), "REVISION": revision(recipe)}
+    """Build one image; its name in the store. cached: whether steps built before may be taken. Raises ImageError with the failing step's words.
+
+    Labels come as options: a cached step would keep the value that an argument had before. History would name steps by ids of their own.
+    """
+    labels = {"version": version(), "revision": revision(recipe)}
+    annotations = {"base.name": base, "base.digest": podman.image(base)["Digest"]}
     name = f"localhost/{recipe.tag}"
     with tempfile.TemporaryDirectory(dir=podman.folder) as folder, handover(Path(folder)) as index:
         podman(
             "build", "--isolation=chroot", "--network=host", "--timestamp=0", "--format=oci", "--layers", *([] if cached else ["--no-cache"]), *index,
-            *(f"--build-arg={key}={value}" for key, value in arguments.items()),
+            "--omit-history", "--identity-label=false", f"--build-arg=BASE={base}",
+            *(f"--label=org.opencontainers.image.{key}={value}" for key, value in labels.items()),
+            *(f"--annotation=org.opencontainers.image.{key}={value}" for key, value in annotations.items()),
             f"--ignorefile={recipe.ignorefile}", f"--file={recipe.dockerfile}", f"--tag={name}", str(ROOT), timeout=1800,
         )  # fmt: skip
     return name

@@ -7,6 +7,8 @@
     ├── StateError               the state directory cannot be used (full, locked, foreign)
     ├── RunFailed                a pipeline step failed; carries the step's own sentence
     ├── ArtifactRefused          a package or release that may not be loaded (one `reason` code a cause)
+    ├── SecretsError             Vault is out, sealed, or does not let this account have it (presage.secrets.errors)
+    ├── StorageError             a folder or object store that cannot be used (presage.storage)
     ├── RequestRefused           a request outside the contract; carries an HTTP status (4xx)
     └── PlaneError               something the laptop plane cannot start, honour or find
 
@@ -57,7 +59,7 @@ class ArtifactRefused(PresageError):
     """A package or release that may not be loaded.
 
     `reason` is a short stable code (`size`, `format`, `digest`, `signature`, `contract`, `approval`, `revoked`,
-    `encryption`, `file-digest`): it labels `presage_gate_refused_total`.
+    `encryption`, `file-digest`): the gate says it in its termination message (where it adds `store`, `fault`).
     """
 
     def __init__(self, reason: str, message: str) -> None:

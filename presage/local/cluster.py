@@ -23,6 +23,7 @@ from presage.local.mesh.envoy.program import command
 from presage.local.mesh.kinds.names import Name
 from presage.local.mesh.pods import STATS_PORT
 from presage.local.mesh.reading import Mesh, read_mesh
+from presage.local.observe import Observer, prometheus_workload
 from presage.local.pod import PROXY, PodRun, Site
 from presage.local.pods import Container, Pod, Workload
 from presage.local.probe import Probe
@@ -57,6 +58,7 @@ class Cluster:
         self._traffic = Traffic(self._folder, self._plane / "logs")
         self._clients = Clients(root, self._vault, self.issuer)
         self._publishing = Publishing(root, self._vault)
+        self._observer = Observer(self._plane / "prometheus")
         self._mesh: Mesh | None = None
         self._hosts: dict[str, str] = {}
         self._edge = b""
@@ -78,6 +80,7 @@ class Cluster:
         self._publishing.replace(plan.bindings, objects)
         self._clients.replace(mesh)
         self._traffic.replace(mesh)
+        self._observer.replace(objects)
         self._mesh = mesh
         return reading
 
@@ -89,6 +92,7 @@ class Cluster:
         """Make proxies send traffic where `pods` are ready, and nowhere else; returns once they do. Raises PresageError where one does not take it."""
         await self._traffic.direct(pods)
         self._write_hosts(pods)
+        self._observer.watch(pods)
 
     async def drain(self, pod: Pod) -> None:
         """Have callers let go of a Pod that gets no new requests."""
@@ -166,7 +170,7 @@ class Cluster:
         return self.issuer.service_account(pod.namespace, pod.service_account, [audience], seconds, pod.name)
 
     def _waits(self, pod: Pod) -> str | None:
-        if pod.proxy != "none" and not self._identities.there(pod):
+        if pod.meshed and not self._identities.there(pod):
             return f"its certificate is not there yet{self._because()}"
         if pod.proxy == "gateway":
             missing = [str(name) for name in self._traffic.edge(pod) if not (self._memory(pod, f"edge-{name.name}") / "tls.crt").exists()]
@@ -177,11 +181,15 @@ class Cluster:
         return f" ({self.waiting})" if self.waiting else ""
 
     def _proxy(self, pod: Pod, address: PodAddress) -> Invocation:
+        if pod.proxy == "prometheus":
+            return self._observer.invocation(address, self._root)
         folder = self._traffic.prepare(pod, address)
         log = self._plane / "logs" / f"{pod.namespace}.{pod.name}.{PROXY}.log"
         return Invocation(command(), {MARK: str(self._root.resolve())}, folder, log, _PROXY_GRACE)
 
     def _proxy_container(self, pod: Pod) -> Container:
+        if pod.proxy == "prometheus":
+            return self._observer.container()
         ready = Probe("tcpSocket", STATS_PORT, period=1)
         ports = tuple((f"gateway-{port}", port) for port in pod.gateway_ports)
         return Container(PROXY, "istio/proxyv2", (), (), (), (), (), ports, None, ready, None, None)
@@ -209,6 +217,8 @@ def checked(root: Path, objects: list[Manifest]) -> tuple[Reading, Mesh]:
             "gateway", ports,
         )
         reading.workloads.append(Workload("Gateway", pod, Strategy("RollingUpdate", 1, 1, 0)))
+    if (watching := prometheus_workload(objects, reading.note)) is not None:
+        reading.workloads.append(watching)
     volumes = Volumes(root, objects, _nothing, lambda pod, audience, seconds: "")
     for found in (*(workload.pod(0) for workload in reading.workloads), *(one.template for one in reading.periodic)):
         check_pod(found, volumes)

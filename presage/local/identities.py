@@ -52,7 +52,7 @@ class Identities:
     def tend(self, pods: Iterable[Pod], now: float | None = None) -> None:
         """Raises PresageError where the issuer cannot be asked; what was issued before stays."""
         now = time.time() if now is None else now
-        wanted = [pod for pod in pods if pod.proxy != "none"]
+        wanted = [pod for pod in pods if pod.meshed]
         if not wanted:
             return
         if now - self._looked >= _LISTS or not self._trust:

@@ -78,7 +78,8 @@ class Volume:
 class Pod:
     """One Pod. workload: the Deployment (or Pod) it comes from; serves: the InferenceService behind it, if any; grace in seconds.
 
-    proxy: whether a proxy of the mesh stands before it, or is all it is. revision: digest of the template it is made of.
+    proxy: whether a proxy of the mesh stands before it (sidecar), or a program of the plane is all it is (a gateway's proxy, Prometheus).
+    revision: digest of the template it is made of.
     """
 
     name: str
@@ -92,13 +93,18 @@ class Pod:
     volumes: tuple[Volume, ...]
     grace: float
     serves: str | None
-    proxy: Literal["none", "sidecar", "gateway"] = "none"
+    proxy: Literal["none", "sidecar", "gateway", "prometheus"] = "none"
     gateway_ports: tuple[int, ...] = ()
 
     @property
     def key(self) -> str:
         """`namespace/name`, unique in a plane."""
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def meshed(self) -> bool:
+        """Whether it has a proxy of the mesh, and so an identity."""
+        return self.proxy in ("sidecar", "gateway")
 
     @property
     def release(self) -> str | None:
@@ -110,7 +116,7 @@ class Pod:
 class Workload:
     """A Deployment: a Pod to be made `strategy.replicas` times. A bare Pod is one, replaced as a whole. kind: for sentences."""
 
-    kind: Literal["Deployment", "Pod", "Gateway"]
+    kind: Literal["Deployment", "Pod", "Gateway", "Prometheus"]
     template: Pod
     strategy: Strategy
 

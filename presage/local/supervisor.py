@@ -68,7 +68,7 @@ class Supervisor:
         self._periodic: set[tuple[str, str]] = set()
         self._adopt_plan(plan)
         if before is None:  # during a rolling update each proxy has a second one beside it
-            require_watches(2 * sum(workload.strategy.replicas for workload in self._workloads.values() if workload.template.proxy != "none"))
+            require_watches(2 * sum(workload.strategy.replicas for workload in self._workloads.values() if workload.template.meshed))
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT; then every Pod is stopped with its grace, its emptyDirs go, and so does the record."""
@@ -97,7 +97,7 @@ class Supervisor:
     async def _stop_pods(self) -> None:
         """What serves first, what it stands on (OpenBao, the object store) last, so that a last journal is shipped and nothing hangs."""
         for proxied in (True, False):
-            chosen = [pod for pod in self._pods.values() if (pod.pod.proxy != "none") is proxied]
+            chosen = [pod for pod in self._pods.values() if pod.pod.meshed is proxied]
             for pod in chosen:
                 pod.stop()
             await asyncio.gather(*(self._tasks[pod.pod.key] for pod in chosen), return_exceptions=True)

@@ -62,7 +62,7 @@ class Traffic:
         self._pods = [_member(run) for run in runs if run.pod.containers]
         changed = []
         for run in runs:
-            if run.pod.proxy == "none" or not run.proxied:
+            if not run.pod.meshed or not run.proxied:
                 continue
             files = self._files(run.pod, run.address, self._pods)
             if files != self._told.get(run.pod.key):

@@ -126,11 +126,11 @@ class RunningPlane:
             context.load_cert_chain(certificate / "tls.crt", certificate / "tls.key")
         return _Named(self.door, self.host, context)
 
-    def ask(self, path: str = "/v2", method: str = "GET", body: bytes | None = None, *, account="operators", certificate=..., token=..., headers=None) -> Answer:
+    def ask(self, path: str = "/v2", method: str = "GET", body: bytes | None = None, *, account="operators", certificate=..., token=...) -> Answer:
         """One request on a connection of its own; ssl.SSLError or ConnectionError where the door does not open."""
         certificate = self.certificate(account) if certificate is ... else certificate
         token = self.token(account) if token is ... else token
-        sent = {"content-type": "application/json", **(headers or {})} | ({"authorization": f"Bearer {token}"} if token else {})
+        sent = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
         connection = self.connection(certificate)
         try:
             connection.request(method, path, body, sent)

@@ -65,6 +65,7 @@ BROKEN = [
     broken("expand/complete", "a connection to Vault that is not there", drop("VaultConnection/models/vault")),
     broken("kserve/release", "a release by its tag alone", put(SERVICE, f"{MODEL}.storageUri", "presage://incident:7")),
     broken("kserve/release", "a local release outside of overlay local", put(SERVICE, f"{MODEL}.storageUri", "presage://incident:local")),
+    broken("kserve/release", "a version that is no number", put(SERVICE, f"{MODEL}.storageUri", "presage://incident:2026.11@sha256:" + "a" * 64)),
     broken("kserve/release", "a canary by its tag alone", canary(model=model(storageUri="presage://incident:8"), annotations=NONE)),
     broken("kserve/published", "a release that is not published, for a release",
            put(SERVICE, f"{MODEL}.storageUri", "presage://incident:0@unresolved"), release=True),
@@ -131,7 +132,7 @@ ALIKE = [
     alike("a server on 127.0.0.1 with exec probes", put(RUNTIME, f"{SERVER}.args[1]", "--host=127.0.0.1"),
           put(RUNTIME, f"{SERVER}.readinessProbe", {"exec": {"command": ["python", "-c", "1"]}}),
           put(RUNTIME, f"{SERVER}.livenessProbe", {"exec": {"command": ["python", "-c", "1"]}})),
-    alike("a release whose version has dots", put(SERVICE, f"{MODEL}.storageUri", "presage://incident:2026.11.3@sha256:" + "a" * 64)),
+    alike("a release of another model, of a version of many digits", put(SERVICE, f"{MODEL}.storageUri", "presage://disk-full:20261103@sha256:" + "a" * 64)),
     alike("a storage container for another scheme", add("platform", """
 apiVersion: serving.kserve.io/v1alpha1
 kind: ClusterStorageContainer
