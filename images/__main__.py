@@ -55,6 +55,9 @@ def make(folder: Path, tools: Path, base: str | None = None) -> bytes:
     if base is None:
         _say("base: Debian packages")
         base = base_image(podman)
+    elif not podman.has(base):
+        _say(f"base: {base}")
+        podman("pull", "--quiet", base)
     with Registry.start(folder / "registry") as registry, ThreadPoolExecutor(len(RECIPES)) as pool:
         made = list(pool.map(lambda recipe: _make_one(podman, registry, recipe, base, tools), RECIPES))
     return orjson.dumps({"base": base, "images": made})

@@ -75,6 +75,15 @@ def running(admitted, node, serving):
         yield container
 
 
+@pytest.fixture
+def another(serving_site, store, node, serving, uri, tmp_path):  # noqa: PLR0917
+    """A Pod of its own, admitted: one that a test may end."""
+    pod = predictor(serving_site, tmp_path / "volumes", store)
+    code, said, _ = pod.run_init(node, serving, "storage-initializer", uri)
+    assert code == 0, said
+    return pod
+
+
 @pytest.fixture(scope="module")
 def local(serving_site, tmp_path_factory):
     with ServerProcess(serving_site, tmp_path_factory.mktemp("local")) as process:
@@ -148,14 +157,14 @@ def test_it_needs_no_shell(running):
     assert running.ask("GET", "/v2/health/ready")[0] == 200
 
 
-def test_sigterm_ends_it_within_its_grace_and_every_answer_is_in_the_prediction_log(admitted, node, serving, serving_site):
-    with admitted.start(node, serving, "kserve-container") as container:
+def test_sigterm_ends_it_within_its_grace_and_every_answer_is_in_the_prediction_log(another, node, serving, serving_site):
+    with another.start(node, serving, "kserve-container") as container:
         status, body = container.ask("POST", "/predict", {"servers": serving_site.servers})
         assert status == 200, body
-        code, seconds = container.stop(admitted.grace)
-        assert code == 0 and seconds < admitted.grace, container.log
+        code, seconds = container.stop(another.grace)
+        assert code == 0 and seconds < another.grace, container.log
     answered = {one["prediction_id"] for one in json.loads(body)["predictions"]}
-    logged = pl.read_parquet(admitted.volume("prediction-log") / "**/*.parquet", hive_partitioning=False)["prediction_id"].to_list()
+    logged = pl.read_parquet(another.volume("prediction-log") / "**/*.parquet", hive_partitioning=False)["prediction_id"].to_list()
     assert answered <= set(logged) and len(logged) == len(set(logged))
 
 

@@ -11,6 +11,7 @@ from presage.manifests.expand.parts import Parts
 from presage.manifests.fields import FieldError
 from presage.manifests.objects import Manifest, group, parse_objects
 from presage.manifests.render import applications, render, stale
+from presage.manifests.verify.metrics import read_metrics
 from presage.manifests.verify.schemas import Schemas
 from presage.manifests.verify.subjects import Object, Overlay, Stale, Written
 
@@ -37,7 +38,10 @@ class Reader:
             for name in names
         }  # fmt: skip
         found = [self._committed(folder, name) for name in names]
+        listed = folder / "metrics.yaml"
+        metrics = read_metrics(listed) if listed.is_file() else None
         for overlay in found:
+            overlay.metrics = metrics
             overlay.find_stale = partial(_stale, folder, overlay.name, rendered[overlay.name])
         return found
 

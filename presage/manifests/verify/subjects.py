@@ -208,6 +208,7 @@ class Overlay:
     """All objects of one overlay (or of the files named), written and made.
 
     failures: what could not be expanded. find_stale: waits for kustomize. release: whether it is about to be released. schemas: None where none are checked.
+    metrics: what programs export; None where that is not told.
     """
 
     name: str
@@ -217,6 +218,7 @@ class Overlay:
     failures: list[tuple[Written, FieldError]] = field(default_factory=list)
     find_stale: Callable[[], list[Stale]] = list
     schemas: "Schemas | None" = None
+    metrics: frozenset[str] | None = None
 
     def of_kind(self, *kinds: str) -> Iterator[Object]:
         """What a cluster would hold of these kinds, written and made."""
@@ -247,6 +249,12 @@ class Overlay:
     def inhabited(self) -> list[str]:
         """Namespaces in which something runs, sorted."""
         return sorted({workload.namespace for workload in self.workloads})
+
+    @cached_property
+    def recorded(self) -> set[str]:
+        """Names of the series that PrometheusRules record."""
+        groups = [group for found in self.of_kind("PrometheusRule") for group in found.spec.get("groups") or []]
+        return {str(one["record"]) for group in groups for one in group.get("rules") or [] if "record" in one}
 
     @cached_property
     def doubtful(self) -> set[str]:

@@ -1,5 +1,7 @@
 """Who may speak to whom: mutual TLS, tokens, allows, network policies, and roles."""
 
+import json
+
 from manifest_corpus.world import DROP, MAIN, POD, RUNTIME, SERVER, SERVICE, add, alike, broken, drop, put
 
 CLIENTS, PREDICTORS, METRICS = "AuthorizationPolicy/clients", "AuthorizationPolicy/predictors", "PeerAuthentication/predictor-metrics"
@@ -10,6 +12,15 @@ kind: PodMonitor
 metadata: {name: telemetry, namespace: models}
 spec: {selector: {matchLabels: {app.kubernetes.io/name: telemetry}}, podMetricsEndpoints: [{port: metrics}]}
 """
+
+
+def alert(*expressions, record=""):
+    rules = [{"alert": f"A{place}", "expr": expression} for place, expression in enumerate(expressions)]
+    found = {"groups": [{"name": "own", "rules": [*([{"record": record, "expr": "up"}] if record else []), *rules]}]}
+    head = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata: {name: own, namespace: models}\n"
+    return add("observability", f"{head}spec: {json.dumps(found)}\n")
+
+
 METRICS_PORT = put(POD, f"{MAIN}.ports[+]", {"name": "metrics", "containerPort": 9090, "protocol": "TCP"})
 
 
@@ -54,6 +65,8 @@ BROKEN = [
     broken("rbac/no-escalation", "acting as somebody else",
            put("Role/engineer", "rules[+]", {"apiGroups": [""], "resources": ["users"], "verbs": ["impersonate"]})),
     broken("observability/monitor-port", "a port that no Pod declares", put("PodMonitor/predictors", "spec.podMetricsEndpoints[0].port", "prometheus")),
+    broken("observability/metric-known", "an alert over a metric with a slip in its name", alert('rate(presage_request_total{code=~"5.."}[5m]) > 0')),
+    broken("observability/metric-known", "a histogram without its suffix", alert("sum by (le) (rate(presage_request_seconds[5m]))")),
     broken("observability/everybody-scraped", "metrics that nobody reads", METRICS_PORT),
 ]  # fmt: skip
 ALIKE = [
@@ -108,6 +121,10 @@ spec: {host: login.example.org, trafficPolicy: {tls: {mode: SIMPLE}}}
           network("{podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8]}}], ports: [{port: 443}]}]}")),
     alike("a role that names everything it grants", put("Role/engineer", "rules[+]", {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]})),
     alike("a role that may make a Secret, not read one", put("Role/engineer", "rules[+]", {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]})),
+    alike("alerts over what is exported, and over what is recorded", alert(
+        'sum by (namespace, code) (rate(presage_requests_total{code=~"5..|a{b}"}[5m])) / on (namespace) group_left () sum(up) > bool 0.01',
+        "histogram_quantile(0.99, sum by (le) (rate(presage_request_seconds_bucket[5m] offset 1h))) > 1e-3 and own:up:sum == 1",
+        'label_replace(up, "pod", "$1", "instance", "(.+):.*") unless absent(up)', record="own:up:sum")),
     alike("a runtime that shows no metrics is not scraped",
           put(RUNTIME, f"{SERVER}.ports[1].name", "http-second"), drop("PodMonitor/predictors"), drop(METRICS)),
 ]  # fmt: skip
