@@ -58,8 +58,11 @@ def make(folder: Path, tools: Path, base: str | None = None) -> bytes:
     elif not podman.has(base):
         _say(f"base: {base}")
         podman("pull", "--quiet", base)
-    with Registry.start(folder / "registry") as registry, ThreadPoolExecutor(len(RECIPES)) as pool:
-        made = list(pool.map(lambda recipe: _make_one(podman, registry, recipe, base, tools), RECIPES))
+    try:
+        with Registry.start(folder / "registry") as registry, ThreadPoolExecutor(len(RECIPES)) as pool:
+            made = list(pool.map(lambda recipe: _make_one(podman, registry, recipe, base, tools), RECIPES))
+    finally:
+        podman("image", "prune", "--force")  # stages of each build are gigabytes
     return orjson.dumps({"base": base, "images": made})
 
 

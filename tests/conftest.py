@@ -5,19 +5,22 @@ import os
 
 import pytest
 
+TRAINED = ("tests/e2e/", "tests/plane/")
+
 
 def pytest_collection_modifyitems(items):
-    """What stands on the trained run (tests/e2e) is the longest chain: it starts first."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/e2e/"))
+    """What stands on the trained run is the longest chain: it starts first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(TRAINED))
 
 
 def pytest_xdist_make_scheduler(config, log):
-    """tests/e2e goes to one worker, so that the other never waits for the trained run; the rest goes by file, so that a module's fixtures are made once."""
+    """What stands on the trained run, and on the one plane over it, goes to one worker, so that the other never waits for them; the rest goes by
+    file, so that a module's fixtures are made once."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByRun(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            return "tests/e2e" if nodeid.startswith("tests/e2e/") else nodeid.split("::", 1)[0]
+            return "trained" if nodeid.startswith(TRAINED) else nodeid.split("::", 1)[0]
 
     return ByRun(config, log)
 

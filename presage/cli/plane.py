@@ -144,9 +144,12 @@ def _say_what_runs(plane: "object", root: Path) -> None:
 
     assert isinstance(plane, Status)
     console = Console(stderr=True)
-    for process in plane.processes:
-        if process.phase != "done":
-            say(f"running: {process.name} at http://{process.address}")
+    names = [process.name for process in plane.processes if process.phase != "done"]
+    say(f"running: {', '.join(names)}")
+    if plane.endpoints.gateway:
+        say(f"the gateway {plane.endpoints.gateway} answers as {plane.endpoints.rest}, to whom policies/access.yaml names")
+    elif plane.endpoints.rest:
+        say(f"serving at {plane.endpoints.rest}")
     print_bindings(plane, console)
     if plane.not_honoured:
         say(f"{len(plane.not_honoured)} things that the manifests ask cannot be enforced on plain processes: `presage status` lists them")

@@ -9,6 +9,11 @@ from presage.errors import InputError
 Manifest = dict[str, Any]
 
 
+class _WithoutAliases(yaml.CSafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def parse_objects(text: str | bytes, place: str) -> list[Manifest]:
     """The objects of one YAML stream, in order; empty documents are left out.
 
@@ -43,5 +48,5 @@ def group(manifest: Manifest) -> str:
 
 
 def dump_objects(objects: list[Manifest]) -> str:
-    """One YAML stream, keys sorted as kustomize sorts them."""
-    return yaml.dump_all(objects, Dumper=yaml.CSafeDumper, sort_keys=True, default_flow_style=False, allow_unicode=True, width=10_000)
+    """One YAML stream, keys sorted as kustomize sorts them; what two places share is written out in both."""
+    return yaml.dump_all(objects, Dumper=_WithoutAliases, sort_keys=True, default_flow_style=False, allow_unicode=True, width=10_000)

@@ -48,9 +48,12 @@ def test_every_command_shown_exists_with_its_options(page):
         assert {word.split("=")[0] for word in words[2:] if word.startswith("-")} <= options, f"{page.name} shows `{' '.join(words)}`"
 
 
+MAKEFILES = ("Makefile", "install.mk", "images.mk")
+
+
 @pages
 def test_every_make_target_shown_exists(page):
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text() + (ROOT / "install.mk").read_text(), flags=re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", "".join((ROOT / name).read_text() for name in MAKEFILES), flags=re.MULTILINE))
     shown = set(re.findall(r"(?:^    |`)(?:time )?make ([a-z-]+)", page.read_text(), flags=re.MULTILINE))
     assert shown <= targets
 
@@ -63,4 +66,4 @@ def test_no_page_names_a_place_of_one_machine(page):
 def test_the_readme_s_test_command_is_the_one_ci_runs():
     assert "    make test " in (ROOT / "README.md").read_text()
     steps = re.findall(r"^step (make \S+)", (ROOT / ".ci" / "run").read_text(), flags=re.MULTILINE)
-    assert steps == ["make check", "make test", "make test-slow"]
+    assert steps == ["make tools", "make check", "make test", "make test-slow", "make test-plane", "make test-images"]

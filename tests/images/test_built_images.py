@@ -123,6 +123,7 @@ def test_the_sbom_names_every_package_and_follows_the_schema(made, name):
 def test_the_same_inputs_make_the_same_digest_and_the_same_sbom(made, tmp_path):
     [recipe] = [recipe for recipe in RECIPES if recipe.name == "presage/serving"]
     again = build(made.builder, recipe, made.base, cached=False)
+    made.builder("image", "prune", "--force")
     assert made.builder.image(again)["Id"] == made.images[recipe.name]["id"]
     assert made.registry.push(made.builder, again, recipe.tag) == made.images[recipe.name]["digest"]
     write_sbom(made.builder, again, ROOT / ".venv" / "sbom", tmp_path / "again.json")

@@ -5,6 +5,7 @@ from expand_objects import CLASS, DROP, RESTRICTED, SIZES, Case, canary
 
 from presage.manifests.expand.refusals import MissingReference, NotAdmitted, NotExpanded
 from presage.manifests.fields import FieldError
+from presage.manifests.objects import dump_objects, parse_objects
 
 GRPC = {"name": "grpc", "containerPort": 8081}
 LOOSE = {"name": "sidecar", "image": "presage/serving:1", "resources": SIZES, "securityContext": RESTRICTED}
@@ -245,6 +246,7 @@ REFUSALS = [
     refused("a setting that is not known", {"settings|ingress|path": "x"}, FieldError, "path"),
     refused("an internal label", {"isvc|metadata|labels": {"internal.serving.kserve.io/localmodel": "x"}}, NotExpanded, "internal keys"),
     refused("an internal annotation of the component", {"predictor|annotations": {"internal.serving.kserve.io/logger": "true"}}, NotExpanded, "internal keys"),
+    refused("an internal label of the runtime", {"runtime|spec|labels": {"internal.serving.kserve.io/localmodel": "x"}}, NotExpanded, "internal keys"),
     refused("a key of KServe's that is not known", {"isvc|metadata|annotations|serving.kserve.io/exp-dra-device-class": "x"}, NotExpanded, "exp-dra"),
     refused("Prometheus annotations", {"isvc|metadata|annotations|serving.kserve.io/enable-prometheus-scraping": "true"}, NotExpanded, "PodMonitor"),
     refused("an init container of the storage container's name", {"predictor|initContainers": [{**LOOSE, "name": "storage-initializer"}]},
@@ -277,6 +279,18 @@ def test_an_unknown_field_is_an_error_that_names_it(path):
         Case({path: "x"}).expanded()
 
 
+@pytest.mark.parametrize("changes", [
+    {"model|env": ["text"]}, {"model|env": {"a": 1}}, {"model|args": "--x"}, {"model|args": [1]}, {"model|resources": [1]}, {"model|resources": {"limits": 1}},
+    {"main|ports": [{"containerPort": 8080, "name": []}]}, {"main|ports": 8080}, {"predictor|volumes": [{"emptyDir": {}}]}, {"predictor|initContainers": [5]},
+    {"predictor|containers": ["text"]}, {"predictor|labels": []}, {"isvc|metadata|annotations": [1]}, {"isvc|metadata|labels": {"a": 1}}, {"isvc|spec": []},
+    {"predictor|minReplicas": "2"}, {"predictor|minReplicas": True}, {"isvc|spec|canary": {}}, {"isvc|spec|canary": [5]}, {"settings|ingress": "[]"},
+    {"runtime|spec|containers": {}}, {"storage|spec|supportedUriFormats": ["presage://"]}, {"storage|spec|supportedUriFormats": [{"regex": "("}]},
+])  # fmt: skip
+def test_a_value_of_another_shape_is_an_error_never_a_fault(changes):
+    with pytest.raises(FieldError):
+        Case(changes).expanded()
+
+
 def test_two_storage_containers_for_one_uri_are_an_error():
     case = Case({"predictor|storageContainerName": DROP})
     case.objects.append({**case.storage, "metadata": {"name": "second"}})
@@ -294,6 +308,14 @@ def test_a_kind_without_a_rule_is_an_error():
     graph = {"apiVersion": "serving.kserve.io/v1alpha1", "kind": "InferenceGraph", "metadata": {"name": "g"}}
     with pytest.raises(NotExpanded, match="InferenceGraph g"):
         Case(further=[graph]).expanded()
+
+
+def test_what_is_printed_reads_back_equal_and_is_the_same_each_time():
+    case = Case({"main|ports|+": GRPC})
+    printed = dump_objects(case.expanded())
+    assert parse_objects(printed, "printed") == case.expanded()
+    assert printed == dump_objects(Case({"main|ports|+": GRPC}).expanded())
+    assert "&id" not in printed
 
 
 def test_core_and_mesh_objects_pass_through_unchanged():

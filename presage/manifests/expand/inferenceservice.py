@@ -98,6 +98,8 @@ def _component(service: _Service, predictor: Predictor, replicas: Replicas, role
     if STOP in predictor.annotations:
         raise NotExpanded(place, f"{predictor.path}.annotations[{STOP}]", "would stop one Deployment and leave its route. Write it on the object.")
     runtime = find_runtime(place, f"{predictor.path}.model", predictor.runtime, metadata.get("namespace"), parts.runtimes)
+    check_keys(runtime.place, "spec.labels", runtime.labels)
+    check_keys(runtime.place, "spec.annotations", runtime.annotations)
     runtime.check(place, f"{predictor.path}.model", predictor.model_format, predictor.protocol)
     if any(container.get("name") == INITIALIZER for container in predictor.pod.get("initContainers", [])):
         why = f"holds one named {INITIALIZER}: KServe would then run no storage container. Remove it."

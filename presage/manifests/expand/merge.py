@@ -37,7 +37,7 @@ def strategic(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 def merged_container(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """A runtime's container under a model's: args are appended, and value and valueFrom exclude each other."""
     result = with_one_source(strategic(base, over), over)
-    if args := [*base.get("args", []), *over.get("args", [])]:
+    if args := [*(base.get("args") or []), *(over.get("args") or [])]:
         result["args"] = args
     return result
 

@@ -79,6 +79,8 @@ def find_settings(objects: list[Manifest]) -> Manifest | None:
 def read_settings(manifest: Manifest) -> Settings:
     """KServe's settings as one ConfigMap has them. Raises FieldError."""
     place, data = label(manifest), manifest.get("data") or {}
+    if not isinstance(data, dict):
+        raise NotAdmitted(place, "data", f"is {data!r}, not a mapping.")
     for key in data:
         if key not in _NOT_READ | {"deploy", "ingress", "security", "service", "storageInitializer"}:
             raise FieldError(place, f"data.{key}", "is a key that KServe does not read. Remove it.")

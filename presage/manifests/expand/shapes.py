@@ -8,6 +8,7 @@ from presage.manifests.fields import Fields
 
 _MAPPINGS = ("resources", "securityContext", "nodeSelector", "affinity", "readinessProbe", "livenessProbe", "startupProbe", "lifecycle")
 _TEXTS = ("args", "command")
+_TEXT = ("image", "mountPath", "name", "protocol", "serviceAccountName", "value")
 
 
 def take_rest(fields: Fields, known: frozenset[str]) -> dict[str, Any]:
@@ -19,6 +20,7 @@ def take_rest(fields: Fields, known: frozenset[str]) -> dict[str, Any]:
 
 
 def _check(place: str, path: str, found: dict[str, Any]) -> None:
+    _check_text(place, path, found)
     for name in _MAPPINGS:
         if not isinstance(found.get(name) or {}, dict):
             raise NotAdmitted(place, f"{path}.{name}", f"is {found[name]!r}, not a mapping.")
@@ -41,3 +43,10 @@ def _check_list(place: str, path: str, items: Any, key: str) -> None:
     for position, item in enumerate(items):
         if not isinstance(item, dict) or not isinstance(item.get(key), str | int):
             raise NotAdmitted(place, f"{path}[{position}]", f"is {item!r}, not a mapping with {key}.")
+        _check_text(place, f"{path}[{position}]", item)
+
+
+def _check_text(place: str, path: str, found: dict[str, Any]) -> None:
+    for name in _TEXT:
+        if not isinstance(found.get(name, ""), str | None):
+            raise NotAdmitted(place, f"{path}.{name}", f"is {found[name]!r}, not text. Quote it.")

@@ -22,6 +22,8 @@ def check_metadata(place: str, metadata: Mapping[str, Any]) -> None:
     if not _NAME.fullmatch(metadata["name"]):
         raise NotAdmitted(place, "metadata.name", f"is {metadata['name']!r}; KServe wants a lower-case letter first, then letters, digits and -. Rename it.")
     for kind in ("labels", "annotations"):
+        if not isinstance(metadata.get(kind) or {}, dict):
+            raise NotAdmitted(place, f"metadata.{kind}", f"is {metadata[kind]!r}, not a mapping.")
         check_keys(place, f"metadata.{kind}", metadata.get(kind) or {})
     annotations = metadata.get("annotations") or {}
     if annotations.get(CLASS, "hpa") not in CLASSES:

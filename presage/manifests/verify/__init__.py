@@ -24,6 +24,7 @@ from presage.manifests.verify.waivers import Waiver, apply_waivers, read_waivers
 
 __all__ = ["Finding", "Flaw", "Severity", "Verification", "check", "verify"]
 
+_SHAPE = "has not the shape that this rule reads"
 _NO_SCHEMAS = "schemas of custom kinds: name their folder with --schemas or PRESAGE_SCHEMAS"
 
 
@@ -60,6 +61,8 @@ def check(overlays: list[Overlay], waivers: list[Waiver], began: float | None = 
     rules = all_rules()
     found = {finding for overlay in overlays for finding in _of_overlay(overlay, rules)}
     found |= {finding for overlay in overlays for finding in _of_rendering(overlay, rules)}
+    misshapen = {finding.object for finding in found if finding.rule.startswith("schema/")}
+    found = {finding for finding in found if not (finding.object in misshapen and finding.message.startswith(_SHAPE))}
     release = any(overlay.release for overlay in overlays)
     result = apply_waivers(sorted(found), waivers)
     result += [finding for rule in rules if rule.subject is Waiver for waiver in waivers for finding in rule.findings(waiver, release)]
@@ -89,7 +92,7 @@ def _findings(rule: Rule, subject: Any, release: bool) -> Iterable[Finding]:
         return list(rule.findings(subject, release))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         # an object of another shape than its schema allows; the schema's own finding says where
-        return [Finding(rule.severity, rule.id, subject.label, "", f"has not the shape that this rule reads ({type(error).__name__}: {error})", rule.remedy)]
+        return [Finding(rule.severity, rule.id, subject.label, "", f"{_SHAPE} ({type(error).__name__}: {error})", rule.remedy)]
 
 
 def _custom(overlay: Overlay) -> bool:

@@ -16,15 +16,12 @@ from presage.manifests.fields import FieldError
 from presage.manifests.objects import Manifest, group, label
 from presage.manifests.verify.findings import Flaw
 from presage.manifests.verify.selectors import selects
+from presage.manifests.verify.templates import template_of
 
 if TYPE_CHECKING:
     from presage.manifests.verify.schemas import Schemas
 
 SERVICE_LABEL, GATEWAY_LABEL = "serving.kserve.io/inferenceservice", "gateway.networking.k8s.io/gateway-name"
-_TEMPLATES = {
-    "Deployment": ("spec", "template"), "StatefulSet": ("spec", "template"), "DaemonSet": ("spec", "template"), "ReplicaSet": ("spec", "template"),
-    "Job": ("spec", "template"), "CronJob": ("spec", "jobTemplate", "spec", "template"), "Pod": (),
-}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +123,10 @@ class Pod:
         """Init containers first, in their order."""
         found = []
         for kind in ("initContainers", "containers", "ephemeralContainers"):
-            for position, container in enumerate(self.spec.get(kind) or []):
-                found.append(Container(self, f"{self.path}spec.{kind}[{position}]", container, kind == "initContainers"))
+            items = self.spec.get(kind)
+            for position, container in enumerate(items if isinstance(items, list) else []):
+                if isinstance(container, dict):  # else its schema says so
+                    found.append(Container(self, f"{self.path}spec.{kind}[{position}]", container, kind == "initContainers"))
         return found
 
     @property
@@ -238,7 +237,7 @@ class Overlay:
 
     @cached_property
     def pods(self) -> list[Pod]:
-        return [pod for found in self.objects if (pod := _pod(found)) is not None]
+        return [Pod(found, *place) for found in self.objects if (place := template_of(found.manifest)) is not None]
 
     @cached_property
     def namespaces(self) -> Mapping[str, Object]:
@@ -291,15 +290,3 @@ class Overlay:
     def _by_name(self) -> dict[tuple[str, str, str], Object]:
         every: Iterable[Object] = (*self.written, *self.objects)
         return {(found.kind, found.namespace, found.name): found for found in every}
-
-
-def _pod(owner: Object) -> Pod | None:
-    steps = _TEMPLATES.get(owner.kind)
-    if steps is None:
-        return None
-    template: Any = owner.manifest
-    for step in steps:
-        template = template.get(step) if isinstance(template, dict) else None
-    if not isinstance(template, dict):
-        return None
-    return Pod(owner, "".join(f"{step}." for step in steps), template)
