@@ -133,8 +133,8 @@ class PlaneRecord(msgspec.Struct):
 
 
 def digest_of(plan: Plan) -> str:
-    """One plan, one digest: a second `up` with the same one has nothing to do."""
-    return sha256_bytes(canonical_json(msgspec.to_builtins(plan)))
+    """One plan, one digest, read back from its file or not: a second `up` with the same one has nothing to do."""
+    return sha256_bytes(canonical_json(msgspec.to_builtins(msgspec.convert(msgspec.to_builtins(plan), Plan))))
 
 
 def plan_path(plane: Path) -> Path:

@@ -445,3 +445,14 @@ def test_a_cron_job_runs_to_its_end_when_it_is_due_and_its_last_run_is_known(sta
 def test_a_schedule_that_is_none_stops_up_with_a_sentence(state, tmp_path):
     with pytest.raises(PresageError, match="'61' is no minute"):
         up(state=state, manifests=manifests(tmp_path, deployment(), cron_job(schedule="61 * * * *", command=["python"])))
+
+
+def test_a_plan_has_one_digest_before_and_after_its_file(tmp_path):
+    import msgspec
+
+    from presage.files import read_json, write_json
+    from presage.local.record import Plan, digest_of
+
+    plan = Plan("local", [], {}, [], "simulated", 60)
+    write_json(tmp_path / "plan.json", msgspec.to_builtins(plan))
+    assert digest_of(msgspec.convert(read_json(tmp_path / "plan.json"), Plan)) == digest_of(plan)
