@@ -16,10 +16,10 @@ import psutil
 
 from presage.errors import PlaneError
 from presage.local.addresses import PodAddress
+from presage.local.cluster import checked
 from presage.local.invocation import Invocation, invocation
 from presage.local.planning import make_plan
 from presage.local.pods import Container, Pod
-from presage.local.reading import read
 from presage.local.record import Plan, PlaneRecord, ProcessRecord, read_plan, read_record
 from presage.local.volumes import Volumes
 from presage.manifests.objects import Manifest, label
@@ -75,7 +75,7 @@ def _fields(name: str, path: str, rendered: Any, running: Any) -> Iterator[Diffe
 
 def _processes(state: State, plan: Plan, record: PlaneRecord) -> Iterator[Difference]:
     volumes = Volumes(state.root, plan.objects, lambda namespace, name: None, lambda pod, audience, seconds: "")
-    workloads = {workload.key: workload for workload in read(plan.objects).workloads}
+    workloads = {workload.key: workload for workload in checked(state.root, plan.objects)[0].workloads}
     running: dict[tuple[str, str], dict[str, list[ProcessRecord]]] = {}
     for process in record.processes:
         running.setdefault((process.namespace, process.workload), {}).setdefault(process.pod, []).append(process)
@@ -87,8 +87,7 @@ def _processes(state: State, plan: Plan, record: PlaneRecord) -> Iterator[Differ
         for pod, processes in pods.items():
             yield from _pod(f"{name}, Pod {pod}", replace(workload.template, name=pod), processes, volumes, state)
     for namespace, workload_name in running:
-        if (namespace, workload_name.removesuffix("-istio")) not in {_key(found) for found in plan.objects if found["kind"] == "Gateway"}:
-            yield Difference(f"Deployment {namespace}/{workload_name}", "the object", "absent", "running")
+        yield Difference(f"Deployment {namespace}/{workload_name}", "the object", "absent", "running")
 
 
 def _pod(place: str, pod: Pod, processes: list[ProcessRecord], volumes: Volumes, state: State) -> Iterator[Difference]:
@@ -126,8 +125,9 @@ def _program(place: str, pod: Pod, container: Container, process: ProcessRecord,
         return
     if wanted is None:
         return
-    # a console script is shown by the system as its interpreter, then itself
-    if command[-len(wanted.command) :] != wanted.command:
+    # a console script is shown by the system as its interpreter, then itself; a wrapper as the program that it became
+    shown = command[-len(wanted.command) :]
+    if shown[1:] != wanted.command[1:] or Path(shown[0]).name != Path(wanted.command[0]).name:
         yield Difference(place, f"container {container.name}: command and args", " ".join(wanted.command), " ".join(command))
     for variable in container.env:
         due, there = wanted.environment.get(variable.name), environment.get(variable.name)

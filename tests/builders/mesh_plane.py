@@ -66,6 +66,7 @@ class RunningPlane:
         return self
 
     def __exit__(self, *_: object) -> None:
+        hosts.uninstall()
         down(self.state)
 
     @property

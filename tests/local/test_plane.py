@@ -162,8 +162,7 @@ def test_a_claim_outlives_down_and_an_empty_dir_does_not(state, tmp_path):
 
 
 def test_a_claim_and_a_config_map_can_be_parts_of_the_state(state, tmp_path):
-    (state.keys / "local.pub").write_text("a public key")
-    (state.keys / "local.key").write_text("a secret")
+    (state.keys / "other.pub").write_text("a public key")
     (state.releases / "index.json").write_text("{}")
     listing = web(
         "import pathlib", "print(sorted(p.name for f in ('/trust', '/store') for p in pathlib.Path(f).iterdir() if p.name[:2] != '..'), flush=True)",
@@ -172,7 +171,7 @@ def test_a_claim_and_a_config_map_can_be_parts_of_the_state(state, tmp_path):
     volumes = [{"name": "trust", "configMap": {"name": "trust"}}, {"name": "store", "persistentVolumeClaim": {"claimName": "store"}}]
     parts = [claim("store", **{"plane.presage/folder": "releases"}), config_map("trust", {}, **{"plane.presage/files": "keys/*.pub"})]
     up(state=state, manifests=manifests(tmp_path, *parts, deployment(containers=[listing], volumes=volumes)))
-    assert (state.plane / "logs" / "web.log").read_text().splitlines()[0] == "['index.json', 'local.pub']"
+    assert (state.plane / "logs" / "web.log").read_text().splitlines()[0] == "['index.json', 'local.pub', 'other.pub']"
 
 
 def test_a_key_that_is_no_text_is_named(state, tmp_path):

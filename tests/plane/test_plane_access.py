@@ -133,3 +133,26 @@ def test_metrics_are_read_in_plain_text_at_their_own_port_and_nothing_else_is(pl
 
     assert read("/metrics") == 200
     assert read("/v2") == 403
+
+
+@pytest.mark.parametrize(
+    ("account", "asked", "status"),
+    [
+        ("shop/checkout", "POST /predict", 200), ("shop/checkout", "GET /v2", 403), ("shop/checkout", "GET /servers", 403),
+        ("shop/other", "POST /predict", 403), ("clients/operators", "POST /predict", 403), ("models-network/telemetry", "POST /predict", 403),
+    ],
+)  # fmt: skip
+def test_a_pod_beside_is_answered_by_the_predictors_own_proxy_where_the_policy_lets_it(plane, tmp_path, account, asked, status):
+    namespace, _, name = account.partition("/")
+    method, _, path = asked.partition(" ")
+    made = pki.issue(plane.vault, "pki-mesh", "workload", uri_sans=[f"spiffe://cluster.local/ns/{namespace}/sa/{name}"])
+    folder = plane.keep(f"mesh-{namespace}-{name}-{made.serial[:8]}", made.certificate, made.private_key)
+    (tmp_path / "ca.crt").write_text(pki.bundle(plane.vault, "pki-mesh"))
+    context = ssl.create_default_context(cafile=tmp_path / "ca.crt")
+    context.check_hostname = False  # a workload is known by its SPIFFE id, not by a host's name
+    context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    process = next(process for process in plane.record.processes if process.serves)
+    connection = http.client.HTTPSConnection(process.address, process.ports["http"], timeout=10, context=context)
+    connection.request(method, path, BODY if method == "POST" else None, {"content-type": "application/json"})
+    assert connection.getresponse().status == status
+    connection.close()
