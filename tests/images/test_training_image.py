@@ -21,14 +21,14 @@ def test_a_compiled_component_runs_in_it(made, tmp_path):
     work.chmod(0o777)
 
     def artifact(name):
-        return {"artifacts": [{"name": name, "uri": f"/work/{name}", "type": {"schemaTitle": "system.Dataset"}, "metadata": {}}]}
+        return {"artifacts": [{"name": name, "uri": f"/job/{name}", "type": {"schemaTitle": "system.Dataset"}, "metadata": {}}]}
 
     given = {
         "inputs": {"parameterValues": {"source": "simulated:servers=3,days=2,seed=1", "source_digest": "", "on_bad_row": "quarantine", "code_digest": "0"}},
-        "outputs": {"artifacts": {name: artifact(name) for name in ("telemetry", "quarantine")}, "outputFile": "/work/outputs.json"},
+        "outputs": {"artifacts": {name: artifact(name) for name in ("telemetry", "quarantine")}, "outputFile": "/job/outputs.json"},
     }
     arguments = [json.dumps(given) if word == "{{$}}" else word for word in container["args"]]
-    options = ["--rm", "--network=none", *CONFINED, "--tmpfs=/tmp:rw,mode=1777", f"--volume={work}:/work:rw"]
+    options = ["--rm", "--network=none", *CONFINED, "--tmpfs=/tmp:rw,mode=1777", f"--volume={work}:/job:rw"]
     command = [*made.builder.command, "run", *options, f"localhost/presage/training:{version()}", *container["command"], *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
