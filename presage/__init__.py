@@ -11,13 +11,16 @@ What the command line does, from Python; nothing heavy is imported before it is 
     presage.down()
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime would report home; it looks when it is loaded
 
 if TYPE_CHECKING:
     from presage import features
     from presage.local.overview import status
-    from presage.local.plane import down, up
+    from presage.local.plane import apply, down, up
     from presage.predictions import Prediction, predict
     from presage.reports import report
     from presage.runs import run
@@ -29,12 +32,13 @@ _LAZY = {
     "Prediction": "presage.predictions",
     "report": "presage.reports",
     "up": "presage.local.plane",
+    "apply": "presage.local.plane",
     "down": "presage.local.plane",
     "status": "presage.local.overview",
     "features": "",
 }
 
-__all__ = ["Prediction", "down", "features", "predict", "report", "run", "status", "up"]
+__all__ = ["Prediction", "apply", "down", "features", "predict", "report", "run", "status", "up"]
 
 
 def __getattr__(name: str) -> Any:

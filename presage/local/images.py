@@ -10,7 +10,7 @@ from presage.errors import PlaneError
 
 # Our images hold this very environment; the variables are those their Dockerfiles set.
 OURS = frozenset({"presage/serving", "presage/training"})
-IMAGE_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+IMAGE_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "OMP_WAIT_POLICY": "PASSIVE", "ORT_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
 # Foreign images: the programs of theirs that the environment or this machine holds, as the image calls them.
 FOREIGN: Mapping[str, tuple[str, ...]] = {"openbao/openbao": ("bao",), "chrislusf/seaweedfs": ("weed",)}
 

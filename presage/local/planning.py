@@ -46,7 +46,10 @@ def make_plan(
         if trained_on != stream:
             said.append(f"{name}: --source={stream} has no labelled incidents, so its model was trained on {trained_on}")
     expanded = expand(bind(objects, bindings))
-    plan = Plan(overlay, [dict(found) for found in expanded], bindings, said, source, None if speed is None else float(speed), str(manifests), _digest(manifests / "vault"))
+    plan = Plan(
+        overlay, [dict(found) for found in expanded], bindings, said, source, None if speed is None else float(speed), str(manifests),
+        _digest(manifests / "vault"),
+    )
     check(state.root, plan)
     return plan
 
