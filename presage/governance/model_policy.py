@@ -8,9 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PositiveFloat, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PositiveFloat, TypeAdapter
 
+from presage.documents import parse_as
 from presage.durations import format_duration, parse_duration
 from presage.errors import InputError
 from presage.files import read_text
@@ -120,16 +120,7 @@ def load_model_policy(path: Path) -> ModelPolicy:
 
 def parse_model_policy(text: str, where: str) -> ModelPolicy:
     """A policy from its YAML text; `where` names its place in errors."""
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{where}: not YAML ({error}). Mend the file.") from None
-    try:
-        policy = ModelPolicy.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise InputError(f"{where}: {key}: {first['msg']} (it is {first.get('input')!r}). Mend the key.") from None
+    policy = parse_as(TypeAdapter(ModelPolicy), text, where)
     costs = policy.costs.false_alarm
     if not costs.watch < costs.act < costs.page:
         raise InputError(f"{where}: costs.false_alarm must rise from watch ({costs.watch}) to act ({costs.act}) to page ({costs.page}). Mend the costs.")

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter
 
+from presage.documents import parse_as
 from presage.durations import parse_duration
 from presage.errors import InputError
 from presage.files import read_text
@@ -194,16 +194,7 @@ def read_configuration(folder: Path) -> Configuration:
 
 def _parsed(path: Path, kind: "TypeAdapter[_Parsed]") -> _Parsed:
     text = read_text(path, "Vault configuration", "It lies in manifests/vault; generated/ is made by `presage policies render`.")
-    try:
-        document: Any = yaml.load(text, Loader=yaml.CSafeLoader)
-    except yaml.YAMLError as error:
-        raise ConfigurationRefused(f"{path}: not YAML ({' '.join(str(error).split())}). Mend the file.") from None
-    try:
-        return kind.validate_python(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise ConfigurationRefused(f"{path}: {key}: {first['msg']} (it is {first.get('input')!r}). Mend the field.") from None
+    return parse_as(kind, text, str(path))
 
 
 def _policies(folder: Path) -> dict[str, str]:

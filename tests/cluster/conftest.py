@@ -70,4 +70,4 @@ def there(kubectl):
 
 
 def name_of(file):
-    return yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader)["metadata"]["name"]
+    return yaml.safe_load(file.read_bytes())["metadata"]["name"]

@@ -52,7 +52,7 @@ def test_no_policy_grants_a_wildcard_or_more_than_reading_and_using():
 
 MISTAKES = {
     "an unknown field": (
-        "configuration.yaml", lambda found: found["mounts"][0].update(max_version=3), r"configuration.yaml: mounts.0.kv.max_version: .*it is 3.*Mend the field",
+        "configuration.yaml", lambda found: found["mounts"][0].update(max_version=3), r"configuration.yaml: mounts.0.kv.max_version: .*it is 3.*Mend the key",
     ),
     "an unknown engine": ("configuration.yaml", lambda found: found["mounts"][0].update(type="database"), r"mounts.0: .*'database'"),
     "no duration": ("configuration.yaml", lambda found: found["auth"][0].update(max_lease_ttl="soon"), r"auth.0.max_lease_ttl: .*'soon' is no duration"),

@@ -4,9 +4,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, StringConstraints, ValidationError, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, StringConstraints, TypeAdapter, WithJsonSchema
 
+from presage.documents import parse_as
 from presage.durations import parse_duration
 from presage.errors import InputError
 from presage.files import read_text
@@ -191,15 +191,6 @@ def parse_access_policy(text: str, where: str) -> AccessPolicy:
     """The policy of a YAML text; `where` names its place in errors."""
     from presage.governance.access.sense import require_sense
 
-    try:
-        document = yaml.load(text, Loader=yaml.CSafeLoader)
-    except yaml.YAMLError as error:
-        raise InputError(f"{where}: not YAML ({' '.join(str(error).split())}). Mend the file.") from None
-    try:
-        policy = AccessPolicy.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise InputError(f"{where}: {key}: {first['msg']} (it is {first.get('input')!r}). Mend the key.") from None
+    policy = parse_as(TypeAdapter(AccessPolicy), text, where)
     require_sense(policy, where)
     return policy

@@ -6,9 +6,7 @@ Expressions are not parsed: what Prometheus itself finds valid is taken apart by
 import re
 from pathlib import Path
 
-import yaml
-
-from presage.errors import InputError
+from presage.documents import parse_yaml
 from presage.manifests.fields import Fields
 
 _STRING = r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`[^`]*`'
@@ -33,10 +31,7 @@ def metrics_named(expression: str) -> set[str]:
 
 def read_metrics(path: Path) -> frozenset[str]:
     """Every series that programs export, ours and others': a histogram's three beside the rest. Raises InputError."""
-    try:
-        document = yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())}). Mend the file.") from None
+    document = parse_yaml(path.read_bytes(), str(path))
     whole = Fields(str(path), "", document)
     found: set[str] = set()
     for listed in (*whole.take("programs", dict).values(), *(other["metrics"] for other in whole.take("others", dict).values())):

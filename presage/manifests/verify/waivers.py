@@ -16,8 +16,8 @@ from datetime import date
 from pathlib import Path
 
 import msgspec
-import yaml
 
+from presage.documents import parse_yaml
 from presage.errors import InputError
 from presage.manifests.fields import Fields
 from presage.manifests.verify.findings import Finding
@@ -50,10 +50,7 @@ def read_waivers(path: Path, today: date) -> list[Waiver]:
     """None where there is no such file. Raises InputError."""
     if not path.is_file():
         return []
-    try:
-        document = yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())}). Mend the file.") from None
+    document = parse_yaml(path.read_bytes(), str(path))
     if not isinstance(document, dict):
         raise InputError(f"{path}: holds no mapping with `waivers`. Write `waivers: []`.")
     whole = Fields(str(path), "", document)
