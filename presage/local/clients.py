@@ -63,9 +63,6 @@ class Clients:
             write_bytes(self.folder / "token", self.issuer.issue(issuer, CLIENT_ACCOUNT, audiences, _TOKEN).encode())
             self._token = now + _TOKEN / 2
 
-    def renew(self) -> None:
-        self._renew = 0.0
-
     def record(self) -> ClientRecord | None:
         """The files, once all are there."""
         if not self._wanted or not all((self.folder / name).exists() for name in (*_FILES, "token")):

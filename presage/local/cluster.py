@@ -6,6 +6,7 @@
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ from presage.local.vault import EDGE, PlaneVault
 from presage.local.volumes import Volumes, swap
 from presage.manifests.objects import Manifest
 
-_PACE = 0.5  # seconds between looks at Secrets and certificates
+_PACE, _SHOWN = 0.5, 2.0  # seconds between looks at Secrets and certificates, and between looks at what volumes show of them
 _PROXY_GRACE = 3.0
 
 
@@ -52,7 +53,7 @@ class Cluster:
         self.issuer = TokenIssuer.open(root / "keys" / "issuer.key")
         authority = Authority.open(self._plane / "authority")
         self._vault = PlaneVault(root, self.issuer, self._plane / "authority" / "ca.crt")
-        self._secrets = Secrets(root, authority, self._vault.operator, changed)
+        self._secrets = Secrets(root, authority, self._vault.operator)
         self.volumes = Volumes(root, [], self._secrets.data, self._token)
         self._identities = Identities(self._vault, self._memory)
         self._traffic = Traffic(self._folder, self._plane / "logs")
@@ -62,6 +63,7 @@ class Cluster:
         self._mesh: Mesh | None = None
         self._hosts: dict[str, str] = {}
         self._edge = b""
+        self._show_again = 0.0
         self.site = Site(root, self.volumes, changed, self._waits, self._proxy, self._proxy_container)
 
     @property
@@ -81,6 +83,7 @@ class Cluster:
         self._clients.replace(mesh)
         self._traffic.replace(mesh)
         self._observer.replace(objects)
+        self._show_again = 0.0
         self._mesh = mesh
         return reading
 
@@ -123,19 +126,23 @@ class Cluster:
     async def _keep(self, running: Callable[[], list[PodRun]]) -> None:
         """Secrets, certificates, tokens and the published release, looked at again and again, each step in a thread: OpenBao may hang."""
         while True:
-            pods = running()
-            await asyncio.to_thread(self._tend, [pod.pod for pod in pods])
-            for pod in running():
-                pod.refresh()
-                self._show_edge(pod.pod)
-            self._changed()
+            before = (self.waiting, self.client())
+            renewed = await asyncio.to_thread(self._tend, [pod.pod for pod in running()])
+            if renewed or time.monotonic() >= self._show_again:
+                self._show_again = time.monotonic() + _SHOWN
+                for pod in running():
+                    pod.refresh()
+                    self._show_edge(pod.pod)
+            if renewed or (self.waiting, self.client()) != before:  # said here and not in the thread: an event is the loop's own
+                self._changed()
             await asyncio.sleep(_PACE)
 
-    def _tend(self, pods: list[Pod]) -> None:
+    def _tend(self, pods: list[Pod]) -> bool:
+        """One look at everything; whether Secrets changed."""
         asked = self._vault.attend()
-        self._secrets.tend(vault=asked)
+        renewed = self._secrets.tend(vault=asked)
         if not asked:
-            return
+            return renewed
         try:
             self._identities.tend(pods)
             authorities, _ = self._identities.trust(EDGE)
@@ -146,6 +153,7 @@ class Cluster:
         except (PresageError, OSError) as error:
             self._vault.trouble = str(error)
         self._publishing.tend()
+        return renewed
 
     def _show_edge(self, pod: Pod) -> None:
         """What a gateway shows its clients, and whom it trusts, in files."""

@@ -78,10 +78,6 @@ class Identities:
             raise PresageError(f"the authorities of {mount} are not known yet. OpenBao must answer first.")
         return self._trust[mount]
 
-    def renew(self) -> None:
-        """Issue every certificate anew at the next look (a rotation of the authority)."""
-        self._looked, self._issuing = 0.0, b""
-
     def forget(self, pod: Pod) -> None:
         self._held.pop(pod.key, None)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from presage.errors import PlaneError
+from presage.hosts import VARIABLE
 from presage.local.addresses import PodAddress
 from presage.local.children import MARK
 from presage.local.images import IMAGE_ENVIRONMENT, ours, program
@@ -16,7 +17,6 @@ from presage.local.volumes import Volumes
 
 # What a program of this machine needs from the session it was started in; everything else comes from the manifest.
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ", "SSL_CERT_FILE")
-HOSTS = "PRESAGE_HOSTS"  # the file in which our programs look up what a cluster's DNS would know
 _FIELDS = ("metadata.name", "metadata.namespace", "spec.serviceAccountName", "status.podIP", "status.hostIP")
 _LABEL = "metadata.labels['"
 TERMINATION = "/dev/termination-log"  # where a cluster looks for a container's last words
@@ -50,7 +50,7 @@ def invocation(pod: Pod, container: Container, address: PodAddress, volumes: Vol
     for variable in container.env:
         given[variable.name] = expand_variables(_value(place, pod, variable, address, volumes), given)
     environment |= {name: rewrite(value) for name, value in given.items()}
-    environment |= {MARK: str(root.resolve()), HOSTS: str(root / "plane" / "hosts.json")}
+    environment |= {MARK: str(root.resolve()), VARIABLE: str(root / "plane" / "hosts.json")}
     words = [rewrite(expand_variables(word, given)) for word in (*container.command, *container.args)]
     count = len(container.command)
     command = [*program(place, container.image, words[:count]), *words[count:]]

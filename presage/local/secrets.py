@@ -41,7 +41,6 @@ class Secrets:
     root: Path
     authority: Authority
     operator: Operator
-    changed: Callable[[], None]
     _held: dict[tuple[str, str], _Held] = field(default_factory=dict)
 
     def replace(self, objects: list[Manifest]) -> None:
@@ -65,9 +64,12 @@ class Secrets:
         missing = [f"{label(held.manifest)}: {held.trouble}" for held in self._held.values() if held.trouble]
         return "; ".join(missing)
 
-    def tend(self, now: float | None = None, vault: bool = True) -> None:
-        """Read every source that is due. vault: whether OpenBao can be asked. One that cannot be read keeps what it held, and is asked again soon."""
-        now = time.time() if now is None else now
+    def tend(self, now: float | None = None, vault: bool = True) -> bool:
+        """Read every source that is due; whether any holds something else than before. vault: whether OpenBao can be asked.
+
+        One that cannot be read keeps what it held, and is asked again soon.
+        """
+        now, changed = time.time() if now is None else now, False
         for (namespace, name), held in self._held.items():
             made_by = _annotated(held.manifest, MADE_BY)
             if now < held.due or (made_by and not vault):
@@ -79,8 +81,8 @@ class Secrets:
                 held.due, held.trouble = now + _AGAIN, str(error)
                 continue
             if data != held.data:
-                held.data = data
-                self.changed()
+                held.data, changed = data, True
+        return changed
 
     def hurry(self) -> None:
         """Ask every source again at the next look (a rotation, a changed access)."""

@@ -23,7 +23,7 @@ def secret(name="tls", **annotations):
 
 
 def secrets(tmp_path, operator=None):
-    return Secrets(tmp_path, Authority.open(tmp_path / "authority"), operator or (lambda *_: ({}, 1.0)), lambda: None)
+    return Secrets(tmp_path, Authority.open(tmp_path / "authority"), operator or (lambda *_: ({}, 1.0)))
 
 
 def test_the_authority_is_made_once_and_what_it_issues_is_trusted_by_it_alone(tmp_path):
