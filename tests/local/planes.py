@@ -1,9 +1,13 @@
-"""Builders of small overlays for the plane's tests: real manifests, real programs (python -m http.server)."""
+"""Builders of small overlays for the plane's tests: real manifests, real programs (python -m http.server); and how a plane is asked."""
 
+import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from presage.local.record import read_record
 
 HTTP = {"command": ["python", "-m", "http.server"], "args": ["--bind", "0.0.0.0", "8080"]}
 ALIVE = {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1}
@@ -40,3 +44,31 @@ def manifests(folder: Path, *objects: dict[str, Any]) -> Path:
     (place / "objects.yaml").write_text(yaml.safe_dump_all(objects))
     (place / "kustomization.yaml").write_text("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [objects.yaml]\n")
     return folder / "manifests"
+
+
+def eventually(claim_holds, seconds=15.0):
+    """Poll until it holds: the processes say when, not the clock."""
+    until = time.monotonic() + seconds
+    while not (found := claim_holds()):
+        assert time.monotonic() < until, "did not come true in time"
+        time.sleep(0.02)
+    return found
+
+
+def get(plane, path="/", name="web"):
+    with urllib.request.urlopen(f"http://{plane.process(name).address}{path}", timeout=5) as answer:
+        return answer.read().decode()
+
+
+def pid_of(state, name="web"):
+    return next(process.pid for process in record_of(state).processes if process.name == name)
+
+
+def record_of(state):
+    return read_record(state.plane)
+
+
+def web(*code, **fields):
+    """A container that first runs these lines of Python, then serves its working folder."""
+    script = "\n".join([*code, "import http.server, sys", "http.server.test(http.server.SimpleHTTPRequestHandler, bind=sys.argv[1], port=8080)"])
+    return container(command=["python", "-c", script], args=["0.0.0.0"], **fields)

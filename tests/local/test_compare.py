@@ -7,17 +7,9 @@ import pytest
 from planes import container, deployment, manifests
 
 from presage.errors import PlaneError
-from presage.local import down, up
+from presage.local import up
 from presage.local.compare import compare
 from presage.local.record import read_record
-from presage.state import State
-
-
-@pytest.fixture
-def state(tmp_path):
-    made = State.open(tmp_path / "state")
-    yield made
-    down(made)
 
 
 def with_word(word):
