@@ -1,9 +1,10 @@
 """One Pod's life: what it waits for, its proxy, its init containers in order, its containers together, and its end."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from presage.errors import PlaneError, PresageError
 from presage.local.addresses import PodAddress, require_free
@@ -192,9 +193,9 @@ class PodRun:
         except TimeoutError:
             return
 
-    async def _first(self, awaited: "object") -> None:
+    async def _first(self, awaited: Coroutine[Any, Any, Any]) -> None:
         """Until the coroutine is done, or the Pod is to end."""
-        tasks = {asyncio.ensure_future(awaited), asyncio.create_task(self._stop.wait())}  # type: ignore[call-overload]
+        tasks = {asyncio.create_task(awaited), asyncio.create_task(self._stop.wait())}
         _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
             task.cancel()
