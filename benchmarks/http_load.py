@@ -2,7 +2,8 @@
 
     python benchmarks/http_load.py < plan.json > result.json
 
-plan: {address: "127.0.0.1:8080", path, bodies: [text, …], connections, seconds, warm_seconds, core}
+plan: {address: "127.0.0.1:8080", path, bodies: [text, …], connections, seconds, warm_seconds, core,
+       tls: {ca, certificate, key, name} (files, and the server's name; left out: plain)}
 result: {requests, answered (warm-up too), seconds, not_2xx, latency_ms: {p50, p99}, samples: [[body index, answer], …]}
 
 It is our own (uvloop protocols, no HTTP library between): about 10 µs of its core a request, so that the server is what is
@@ -10,11 +11,15 @@ measured up to some 50 000 requests a second; wrk is not part of the lock.
 """
 
 import asyncio
-import json
-import os
+import ssl
 import sys
+from pathlib import Path
 from time import perf_counter
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.load_process import run
 
 SAMPLE_EVERY = 61  # prime to the number of rows in rotation, so that samples visit them all
 
@@ -81,8 +86,11 @@ class Load:
     async def run(self) -> dict[str, Any]:
         host, port = self.plan["address"].rsplit(":", 1)
         loop = asyncio.get_running_loop()
+        tls = self.plan.get("tls")
+        secure: dict[str, Any] = {} if tls is None else {"ssl": _context(tls), "server_hostname": tls["name"]}
         for number in range(self.plan["connections"]):
-            await loop.create_connection(lambda number=number: Connection(self, number % len(self.requests)), host, int(port))  # type: ignore[misc]
+            made = lambda number=number: Connection(self, number % len(self.requests))  # noqa: E731
+            await loop.create_connection(made, host, int(port), **secure)
         await asyncio.sleep(self.plan["warm_seconds"])
         self.counting, began = True, perf_counter()
         await asyncio.sleep(self.plan["seconds"])
@@ -95,14 +103,11 @@ class Load:
         }  # fmt: skip
 
 
-def main() -> None:
-    import uvloop
-
-    plan = json.load(sys.stdin)
-    os.sched_setaffinity(0, {plan["core"]})
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        json.dump(runner.run(Load(plan).run()), sys.stdout)
+def _context(tls: dict[str, str]) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tls["ca"])
+    context.load_cert_chain(tls["certificate"], tls["key"])
+    return context
 
 
 if __name__ == "__main__":
-    main()
+    run(lambda plan: Load(plan).run())

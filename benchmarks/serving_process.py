@@ -12,7 +12,8 @@ from benchmarks.serving_release import Site
 
 
 class ServerProcess:
-    """A running server. log: its lines on stderr so far; address: `http://127.0.0.1:PORT`.
+    """A running server. log: its lines on stderr so far; address: `http://127.0.0.1:PORT`; rpc_address: `127.0.0.1:PORT`
+    with `--grpc_port`, else "".
 
     with ServerProcess(site, folder, "--ship_seconds=0.2") as server:
         httpx2.get(server.address + "/servers")
@@ -27,7 +28,7 @@ class ServerProcess:
         ]  # fmt: skip
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env=environment)
-        self.address = ""
+        self.address = self.rpc_address = ""
         self._ready = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -61,6 +62,7 @@ class ServerProcess:
             line = raw.decode(errors="replace").rstrip()
             self.log.append(line)
             if '"event": "ready"' in line:
-                self.address = json.loads(line)["address"]
+                said = json.loads(line)
+                self.address, self.rpc_address = said["address"], said.get("grpc", "")
                 self._ready.set()
         self._ready.set()

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.train.envelope import fit_envelope
 from presage.features.declaration import BoundView, FeatureView
 from presage.features.detectors import Detectors
 from presage.features.history import histories
 from presage.features.store import OnlineRow, open_online_store
 from presage.features.windows import compute
-from presage.governance.model_policy import load_model_policy
+from presage.governance.model_policy import GuardsPolicy, load_model_policy
 from presage.package.calibration import VennAbers
 from presage.package.contract import Contract, InputField, OutputField
 from presage.package.gate import admit
@@ -82,7 +83,8 @@ def build_site(root: Path, *, metrics: int = 4, trees: int = 20, leaves: int = 1
     _tree_arrays(booster).save(root / "trees.safetensors")
     boosted, linear = _lightgbm_onnx(booster, x.shape[1]), _logistic_onnx(x[train], labels[train])
     lineage = {"created": "2026-11-22T00:00:00Z", "run_id": "small"}
-    common = {"contract": contract, "metrics": {}, "card": "# A small model\n", "detectors": _saved(fitted, root), "lineage": lineage}
+    envelope = fit_envelope(x[train], x[held], seed=1).to_bytes()
+    common = {"contract": contract, "metrics": {}, "card": "# A small model\n", "detectors": _saved(fitted, root), "envelope": envelope, "lineage": lineage}
     packed = (root / "trees.safetensors").read_bytes()
     calibrations = [VennAbers.fit(_scores(onnx, x[held]), labels[held]) for onnx in (boosted, linear)]
     parts = {
@@ -93,7 +95,8 @@ def build_site(root: Path, *, metrics: int = 4, trees: int = 20, leaves: int = 1
     for role, part in parts.items():
         build_package(part, root / "packages" / part.model, key)
         packages[role] = store.add(root / "packages" / part.model, trust)
-    published = store.publish(compose("incident", packages, load_model_policy(POLICY), float(labels.mean())), packages, key)
+    policy = load_model_policy(POLICY).model_copy(update={"guards": GuardsPolicy(replayed_per_minute=10**9)})  # benchmarks send few rows, and often
+    published = store.publish(compose("incident", packages, policy, float(labels.mean())), packages, key)
     admit(published.uri, root / "models", store, trust)
     np.save(root / "rows.npy", np.ascontiguousarray(x))
     _fill_online(root / "online.db", bound, rows, values=values, history=history, times=times)

@@ -19,11 +19,12 @@ from types import FrameType
 from typing import NoReturn
 
 from pipelines.catalogue import PIPELINES, find_pipeline
-from pipelines.request import Request
+from pipelines.request import Request, ScoringRequest
 from presage.cli.failures import explain, told
 from presage.errors import UsageError
 
 ROOT = Path(__file__).parent.parent
+SCORING = ("batch-scoring", "row-scoring")
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -93,6 +94,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--seed", type=int, default=7)
         command.add_argument("--threads", type=int, default=1, help="a training process")
         command.add_argument("--on-bad-row", default="quarantine", metavar="quarantine|fail")
+        command.add_argument("--release", default="presage://incident:local", metavar="URI", help="batch-scoring, row-scoring: who predicts")
+        command.add_argument("--rows", type=Path, metavar="FILE", help="batch-scoring: which entity and time; row-scoring: what is scored (Parquet)")
+        command.add_argument("--explain", nargs="?", const="yes", default="no", choices=("yes", "no"), help="batch-scoring, row-scoring: with reasons")
         command.add_argument("--endpoint", metavar="URL", help="submit to this Kubeflow Pipelines endpoint instead of running here")
         command.add_argument("-o", "--output", choices=("table", "json"), default="table")
         command.set_defaults(do=_run, pipeline=listed.name)
@@ -105,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     if options.state is not None:
         os.environ["PRESAGE_STATE"] = str(options.state.absolute())  # where a fault of ours is logged, too
-    request = Request(
+    request = _scoring(options) if options.pipeline in SCORING else Request(
         pipeline=options.pipeline, source=options.source, policy=options.policy, view=options.view, seed=options.seed, threads=options.threads,
         families=tuple(name.strip() for name in options.families.split(",") if name.strip()), on_bad_row=options.on_bad_row,
     )
@@ -117,7 +121,14 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run_here(options: argparse.Namespace, request: Request) -> dict[str, object]:
+def _scoring(options: argparse.Namespace) -> ScoringRequest:
+    return ScoringRequest(
+        pipeline=options.pipeline, release=options.release, view=options.view, source=options.source, rows=options.rows, explain=options.explain == "yes",
+        on_bad_row=options.on_bad_row,
+    )  # fmt: skip
+
+
+def _run_here(options: argparse.Namespace, request: Request | ScoringRequest) -> dict[str, object]:
     from pipelines.request import new_run_id
     from pipelines.result import printed
     from pipelines.runner import LocalRun
@@ -126,7 +137,7 @@ def _run_here(options: argparse.Namespace, request: Request) -> dict[str, object
     return printed(LocalRun(request, State.open(options.state), new_run_id()).go())
 
 
-def _submit(options: argparse.Namespace, request: Request) -> dict[str, object]:
+def _submit(options: argparse.Namespace, request: Request | ScoringRequest) -> dict[str, object]:
     from pipelines.endpoint import submit
 
     return submit(request, options.endpoint)

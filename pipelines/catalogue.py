@@ -26,7 +26,11 @@ class Listed:
         return pipeline
 
 
-PIPELINES = (Listed("incident-training", "pipelines.incident_training:incident_training", COMPILED / "incident_training.yaml"),)
+PIPELINES = (
+    Listed("incident-training", "pipelines.incident_training:incident_training", COMPILED / "incident_training.yaml"),
+    Listed("batch-scoring", "pipelines.batch_scoring:batch_scoring", COMPILED / "batch_scoring.yaml"),
+    Listed("row-scoring", "pipelines.batch_scoring:row_scoring", COMPILED / "row_scoring.yaml"),
+)
 
 
 def find_pipeline(name: str) -> Listed:

@@ -14,6 +14,8 @@ ROOT = Path(__file__).parent.parent
 ROOMS = ("components", "presage")
 NOT_IN_STEPS = ("presage.cli", "presage.console", "presage.events", "presage.local", "presage.manifests")
 """Code that no step runs (a test holds that): a change to a table's colour does not retrain a model."""
+NEVER_CACHED = ("components.score",)
+"""Steps that no cache answers: what they alone run (the request path) need not be seen, and changes to it retrain no model."""
 
 
 def code_digest(root: Path = ROOT) -> str:
@@ -24,6 +26,13 @@ def code_digest(root: Path = ROOT) -> str:
         if not name.replace("/", ".").startswith(NOT_IN_STEPS):
             digest.update(f"{name}\0{sha256_file(path)}\n".encode())
     return digest.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Hex digest of one file's content. Raises InputError where there is none."""
+    if not path.is_file():
+        raise InputError(f"{path} is no file. Give the path of a Parquet file, seen from {Path.cwd()}, in --rows.")
+    return sha256_file(path)
 
 
 def source_digest(spec: str) -> str:

@@ -13,13 +13,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pipelines.catalogue import find_pipeline
-from pipelines.request import Request, new_run_id, pipeline_arguments
+from pipelines.request import Request, ScoringRequest, new_run_id, pipeline_arguments
 from presage.errors import RunFailed, UsageError
 
 STATE_IN_CLUSTER = "/var/lib/presage"  # where pipelines mount the claim presage-state
 
 
-def submit(request: Request, endpoint: str) -> dict[str, Any]:
+def submit(request: Request | ScoringRequest, endpoint: str) -> dict[str, Any]:
     """{run_id, pipeline, status: submitted, endpoint, url}; run_id is the endpoint's.
 
     Raises UsageError on a URL that is none, RunFailed where nothing answers or the endpoint refuses.

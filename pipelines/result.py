@@ -14,6 +14,8 @@ PRINTED = (
     "unsupervised_average_precision", "gain_interval", "persistence_average_precision", "report",
 )
 
+SCORED = ("run_id", "pipeline", "status", "seconds", "peak_memory_mib", "release", "job", "rows", "refused", "tiers", "rungs", "predictions")
+
 
 def result_document(folder: Path, artifacts: dict[str, Any], about: dict[str, Any]) -> dict[str, Any]:
     """folder: the run's. artifacts: name → place seen from it. about: run_id, pipeline, status, seconds, peak_memory_mib, ….
@@ -30,9 +32,15 @@ def result_document(folder: Path, artifacts: dict[str, Any], about: dict[str, An
     return document
 
 
+def scoring_document(folder: Path, artifacts: dict[str, Any], about: dict[str, Any]) -> dict[str, Any]:
+    """As above, of batch scoring: what the step's summary says, and where the predictions lie."""
+    place = (folder / artifacts["predictions"]).resolve()
+    return {**about, **read_json(place / "summary.json"), "predictions": str(place), "artifacts": artifacts}
+
+
 def printed(document: dict[str, Any]) -> dict[str, Any]:
-    """The part of result.json that is printed for programs, in the order of PRINTED."""
-    return {name: document[name] for name in PRINTED if name in document}
+    """The part of result.json, or of scored.json, that is printed for programs, in the order of PRINTED or SCORED."""
+    return {name: document[name] for name in (SCORED if "predictions" in document else PRINTED) if name in document}
 
 
 def _measures(evaluation: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """One run of a pipeline on this machine: its folder, its worker process, its progress, and what it comes to.
 
     runs/<run id>/   run.json (what was asked, how it went)   pipeline.log   policy.yaml   view.yaml
-                     artifacts/ (each step's folders)   result.json and report.html (only when it came to its end)
+                     artifacts/ (each step's folders)   result.json and report.html (only when it came to its end; of batch
+                     scoring scored.json)
 
 A run that is killed leaves its finished steps in the orchestrator's cache: the same command goes on from there.
 """
@@ -23,8 +24,8 @@ from typing import Any
 from pipelines.failures import failure_of
 from pipelines.memory import PeakMemory
 from pipelines.progress import Progress
-from pipelines.request import Request, pipeline_arguments
-from pipelines.result import result_document
+from pipelines.request import Request, ScoringRequest, pipeline_arguments
+from pipelines.result import result_document, scoring_document
 from presage.errors import StateError
 from presage.files import write_bytes, write_json
 from presage.reports import report
@@ -38,7 +39,7 @@ GRACE = 5.0  # seconds for the worker's processes to end by themselves
 class LocalRun:
     """`go()` returns the result document; raises RunFailed with the failed step's sentence, KeyboardInterrupt when stopped."""
 
-    request: Request
+    request: Request | ScoringRequest
     state: State
     run_id: str
     progress: Progress = field(default_factory=Progress)
@@ -54,9 +55,10 @@ class LocalRun:
             "state": str(self.state.root), "run_id": self.run_id, "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         self.folder.mkdir(mode=0o700)
-        print(f"{self.request.pipeline} on {self.request.source}, run {self.run_id}", file=sys.stderr)
-        write_bytes(self.folder / "policy.yaml", arguments["policy"].encode())
-        write_bytes(self.folder / "view.yaml", arguments["view"].encode())
+        print(f"{self.request.pipeline} on {arguments.get('source') or arguments['rows']}, run {self.run_id}", file=sys.stderr)
+        for name in ("policy", "view"):
+            if name in arguments:
+                write_bytes(self.folder / f"{name}.yaml", arguments[name].encode())
         self._note("running")
         try:
             outputs, peak = self._work(arguments)
@@ -65,13 +67,17 @@ class LocalRun:
                 self._note("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", reason=getattr(error, "message", ""))
             raise
         artifacts = {name: self._relative(place) for name, place in outputs.items()}
-        result = result_document(self.folder, artifacts, {
-            "run_id": self.run_id, "pipeline": self.request.pipeline, "status": "succeeded", "source": self.request.source,
+        about = {
+            "run_id": self.run_id, "pipeline": self.request.pipeline, "status": "succeeded", "source": arguments.get("source", ""),
             "seconds": round(time.monotonic() - self._began, 2), "peak_memory_mib": round(peak, 1), "steps": self.progress.steps,
-            "report": str(self.folder / "report.html"),
-        })
-        write_json(self.folder / "result.json", result)
-        report(self.folder)
+        }  # fmt: skip
+        if isinstance(self.request, ScoringRequest):
+            result = scoring_document(self.folder, artifacts, about)
+            write_json(self.folder / "scored.json", result)
+        else:
+            result = result_document(self.folder, artifacts, {**about, "report": str(self.folder / "report.html")})
+            write_json(self.folder / "result.json", result)
+            report(self.folder)
         self._note("succeeded")
         return result
 

@@ -1,16 +1,16 @@
-"""Durations as people write them in policies and declarations: `15m`, `1h`, `6h`, `1d`, `90s`."""
+"""Durations as people write them in policies and declarations: `15m`, `1h`, `6h`, `1d`, `90s`, `50ms`."""
 
 import re
 from datetime import timedelta
 
 from presage.errors import InputError
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def parse_duration(text: str) -> timedelta:
-    """`15m` → 15 minutes. Raises InputError on anything but a whole number and one of s, m, h, d."""
-    match = re.fullmatch(r"([1-9][0-9]*)([smhd])", text.strip())
+    """`15m` → 15 minutes. Raises InputError on anything but a whole number and one of ms, s, m, h, d."""
+    match = re.fullmatch(r"([1-9][0-9]*)(ms|[smhd])", text.strip())
     if not match:
         raise InputError(f"{text!r} is no duration. Write a whole number and a unit: 90s, 15m, 6h, 2d.")
     try:
@@ -20,8 +20,11 @@ def parse_duration(text: str) -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """The shortest exact spelling: 15 minutes → `15m`, 24 hours → `1d`; whole seconds only."""
-    seconds = round(duration.total_seconds())
+    """The shortest exact spelling: 15 minutes → `15m`, 24 hours → `1d`, half a second → `500ms`; whole milliseconds only."""
+    milliseconds = round(duration.total_seconds() * 1000)
+    if milliseconds % 1000:
+        return f"{milliseconds}ms"
+    seconds = milliseconds // 1000
     for unit in ("d", "h", "m"):
         if seconds and seconds % _UNITS[unit] == 0:
             return f"{seconds // _UNITS[unit]}{unit}"

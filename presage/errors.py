@@ -68,12 +68,14 @@ class ArtifactRefused(PresageError):
 
 
 class RequestRefused(PresageError):
-    """A request outside the contract. `status` is the HTTP status (4xx, or 503 where the path cannot answer)."""
+    """A request outside the contract. `status` is the HTTP status (4xx, or 503 and 504 where the path cannot answer);
+    `reason` a short stable code; `retry_after`: whole seconds after which to ask again, None where that would not help."""
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    def __init__(self, status: int, reason: str, message: str, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
+        self.retry_after = retry_after
 
 
 class PlaneError(PresageError):

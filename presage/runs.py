@@ -67,6 +67,24 @@ class Run(msgspec.Struct, frozen=True):
     status: Literal["succeeded"] = "succeeded"
 
 
+class Scoring(msgspec.Struct, frozen=True):
+    """What batch scoring came to. release: its URI; rows: how many were asked for, refused: how many got no answer; tiers, rungs: how many
+    predictions each; predictions: the folder of Parquet files."""
+
+    run_id: str
+    pipeline: str
+    seconds: float
+    peak_memory_mib: float
+    release: str
+    job: str
+    rows: int
+    refused: int
+    tiers: dict[str, int]
+    rungs: dict[str, int]
+    predictions: str
+    status: Literal["succeeded"] = "succeeded"
+
+
 class Submitted(msgspec.Struct, frozen=True):
     """A run that an endpoint took: run_id is the endpoint's, url its page there."""
 
@@ -96,6 +114,25 @@ def run(
     return msgspec.convert(_start(_arguments(pipeline, {**options, "state": root}), quiet), Run)
 
 
+def score(
+    pipeline: str = "batch-scoring",
+    *,
+    release: str = "presage://incident:local",
+    source: str | None = None,
+    rows: Path | None = None,
+    view: Path | None = None,
+    explain: bool = False,
+    on_bad_row: str = "quarantine",
+    state: State | str | os.PathLike[str] | None = None,
+    quiet: bool = False,
+) -> Scoring:
+    """Score a batch here: batch-scoring takes telemetry (rows: Parquet of the entity and time wanted, None = all), row-scoring a Parquet file
+    with a column an input of the model. A killed one goes on where it was when asked again."""
+    root = state.root if isinstance(state, State) else State.open(state).root
+    options = {"release": release, "source": source, "rows": rows, "view": view, "on_bad_row": on_bad_row, "explain": "yes" if explain else None}
+    return msgspec.convert(_start(_arguments(pipeline, {**options, "state": root}), quiet), Scoring)
+
+
 def submit(
     pipeline: str,
     endpoint: str,
@@ -107,9 +144,13 @@ def submit(
     seed: int = 7,
     threads: int = 1,
     on_bad_row: str = "quarantine",
+    release: str | None = None,
+    rows: Path | None = None,
+    explain: bool = False,
 ) -> Submitted:
-    """Hand the same run to a Kubeflow Pipelines endpoint; returns as soon as it took it."""
-    options = {"source": source, "policy": policy, "view": view, "families": families, "on_bad_row": on_bad_row, "seed": seed, "threads": threads}
+    """Hand the same run to a Kubeflow Pipelines endpoint; returns as soon as it took it. release, rows, explain: of batch scoring."""
+    options = {"source": source, "policy": policy, "view": view, "families": families, "on_bad_row": on_bad_row, "seed": seed, "threads": threads,
+               "release": release, "rows": rows, "explain": "yes" if explain else None}  # fmt: skip
     return msgspec.convert(_start(_arguments(pipeline, {**options, "endpoint": endpoint}), quiet=False), Submitted)
 
 

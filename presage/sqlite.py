@@ -75,10 +75,15 @@ def reading(path: Path) -> Iterator[None]:
 def _sentences(path: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
-        raise StateError(f"{path}: {_sentence(error)}") from error
-    except OSError as error:
-        raise StateError(f"{path}: {(error.strerror or str(error)).lower()}. Name a place that you can write to.") from error
+    except (sqlite3.Error, OSError) as error:
+        raise failure(path, error) from error
+
+
+def failure(path: Path, error: sqlite3.Error | OSError) -> StateError:
+    """What failed, as a sentence."""
+    if isinstance(error, sqlite3.Error):
+        return StateError(f"{path}: {_sentence(error)}")
+    return StateError(f"{path}: {(error.strerror or str(error)).lower()}. Name a place that you can write to.")
 
 
 def _sentence(error: sqlite3.Error) -> str:

@@ -4,6 +4,8 @@
       runs/<run id>/          result.json, report.html, artifacts of the pipeline's steps
       cache/                  the pipeline orchestrator's own cache
       releases/               an OCI image layout: packages and releases, content-addressed
+      batch/<job>/            what batch scoring has done of a job: its journal and its chunks
+      predictions/            the prediction log
       keys/                   the local signing key (0600) and its public half; trusted only here, at tier low
       mlflow/                 the run and model registry (SQLite) and its artifacts
       plane/                  the laptop plane: plane.json, pods/<pod>/…, volumes/<claim>/…, logs/
@@ -16,7 +18,7 @@ from pathlib import Path
 
 from presage.errors import StateError
 
-_FOLDERS = ("runs", "cache", "releases", "keys", "mlflow", "plane", "logs")
+_FOLDERS = ("batch", "predictions", "runs", "cache", "releases", "keys", "mlflow", "plane", "logs")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,11 @@ import fcntl
 import os
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is: no test is timed.
+settings.register_profile("presage", deadline=None)
+settings.load_profile("presage")
 
 TRAINED = ("tests/e2e/", "tests/plane/")
 

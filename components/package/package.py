@@ -18,6 +18,8 @@ from components.package.contracts import feature_row_contract, sequence_contract
 from components.package.lineage import RunIdentity, folder_digest, lineage
 from components.package.metrics import best_feature_row, family_metrics, family_of
 from components.package.registry import register
+from presage.contracts.reading import previous_contract
+from presage.contracts.settling import versioned
 from presage.errors import InputError
 from presage.features.declaration import BoundView
 from presage.features.detectors import Detectors
@@ -28,7 +30,7 @@ from presage.package.contract import Contract
 from presage.package.keys import SigningKey, Trust, local_key
 from presage.package.onnx_check import OnnxSummary, check_onnx
 from presage.package.package import PackageParts, build_package
-from presage.package.release import Role, compose
+from presage.package.release import compose, member_id
 from presage.package.store import Published, ReleaseStore, StoredPackage
 from presage.state import State
 from presage.telemetry.schema import Telemetry
@@ -49,8 +51,12 @@ class Steps:
     evaluation: Path
 
 
+def _ensemble_model(name: str, family: str) -> str:
+    return f"{name}-{family.replace('_', '-')}"
+
+
 def package(steps: Steps, policy: ModelPolicy, run: RunIdentity, state: State, packaged: Path) -> None:
-    """Build, sign, store and register; writes `packaged/result.json`. The same folders and run give the same digests.
+    """Build, sign, store and register; writes `packaged/result.json`. The same folders and run, after the same last release, give the same digests.
 
     Raises InputError where a step's output is missing or does not fit, ArtifactRefused where a model would not pass the gate.
     """
@@ -59,7 +65,10 @@ def package(steps: Steps, policy: ModelPolicy, run: RunIdentity, state: State, p
     key = local_key(state.keys)
     bench = _Bench(facts, trained, key, Trust.of([key.public]), ReleaseStore(state.releases))
     best = best_feature_row(facts.evaluation)
-    families: dict[Role, str] = {"primary": best} if best == SIMPLER or SIMPLER not in trained else {"primary": best, "simpler": SIMPLER}
+    families = {"primary": best} if best == SIMPLER or SIMPLER not in trained else {"primary": best, "simpler": SIMPLER}
+    for family in policy.ensemble:
+        if family not in families.values():
+            families[member_id("ensemble", _ensemble_model(policy.name, family))] = family
     released = {policy.name: bench.release(policy.name, families)}
     for entry in facts.evaluation["families"]:
         if entry["kind"] == "sequence" and entry["name"] in trained:
@@ -138,29 +147,34 @@ class _Bench:
     trust: Trust
     store: ReleaseStore
 
-    def release(self, name: str, families: dict[Role, str]) -> tuple[Published, dict[str, bytes]]:
+    def release(self, name: str, families: dict[str, str]) -> tuple[Published, dict[str, bytes]]:
         """Package each family, compose and publish; the release and the primary's documents (for the registry)."""
-        stored: dict[Role, StoredPackage] = {}
+        stored: dict[str, StoredPackage] = {}
         documents: dict[str, bytes] = {}
+        before = previous_contract(self.store, name)
         with TemporaryDirectory(dir=self.store.layout.folder) as scratch:
             for role, family in families.items():
-                parts = self._parts(name, name if role == "primary" else f"{name}-{role}", family)
+                model = name if role == "primary" else role.removeprefix("ensemble/") if "/" in role else f"{name}-{role}"
+                parts = self._parts(before, name, model, family)
                 folder = Path(scratch) / parts.model
                 build_package(parts, folder, self.key)
                 stored[role] = self.store.add(folder, self.trust)
                 if role == "primary":
                     documents = {file: (folder / file).read_bytes() for file in ("card.md", "contract.json", "metrics.json", "lineage.json")}
-        draft = compose(name, stored, self.facts.policy, self.facts.prevalence)
+        policy = self.facts.policy
+        if name != policy.name:  # a release of another kind of model: what the policy says of several members is not about it
+            policy = policy.model_copy(update={"ensemble": {}, "router": ()})
+        draft = compose(name, stored, policy, self.facts.prevalence)
         return self.store.publish(draft, stored, self.key), documents
 
-    def _parts(self, contract_name: str, model: str, family: str) -> PackageParts:
+    def _parts(self, before: Contract | None, contract_name: str, model: str, family: str) -> PackageParts:
         facts, folder = self.facts, self.trained.get(family)
         if folder is None:
             raise InputError(f"evaluation names {family}, but no trained model of that family was given. Give package every model that evaluate saw.")
         training = read_json(folder / "training.json")
         entry = family_of(facts.evaluation, family)
         onnx = (folder / "model.onnx").read_bytes()
-        contract = self._contract(contract_name, str(entry["kind"]), training, check_onnx(onnx))
+        contract = self._contract(before, contract_name, str(entry["kind"]), training, check_onnx(onnx))
         metrics = family_metrics(facts.evaluation, family)
         origin = {**facts.lineage, "training": {"parameters": training.get("parameters", {}), "onnx_max_difference": training.get("onnx_max_difference")}}
         return PackageParts(
@@ -174,22 +188,27 @@ class _Bench:
             card=model_card(model, family, contract=contract, policy=facts.policy, metrics=metrics, lineage=facts.lineage),
             trees=_optional(folder / "trees.safetensors"),
             detectors=(facts.steps.detectors / "detectors.safetensors").read_bytes() if contract.detectors else None,
+            envelope=_optional(folder / "envelope.safetensors"),
         )
 
-    def _contract(self, name: str, kind: str, training: dict[str, Any], onnx: OnnxSummary) -> Contract:
-        facts, horizon = self.facts, self.facts.policy.kpi.horizon
+    def _contract(self, before: Contract | None, name: str, kind: str, training: dict[str, Any], onnx: OnnxSummary) -> Contract:
+        """before: of the name's last release, whose callers go on as they are unless the policy promises another major version."""
+        facts, horizon, major = self.facts, self.facts.policy.kpi.horizon, self.facts.policy.contract_major
         metrics = facts.telemetry.metrics
+        promised = before.inputs if before is not None and major in (None, before.major) else []
         if kind == "sequence":
             history = onnx.inputs["x"][1] or 0  # how many ticks it takes is the graph's own word
-            return sequence_contract(name, facts.bound, metrics, ticks=facts.table(facts.steps.features / "ticks.parquet"), history=history, horizon=horizon)
+            ticks = facts.table(facts.steps.features / "ticks.parquet")
+            made = sequence_contract(name, facts.bound, metrics, ticks=ticks, history=history, horizon=horizon, before=promised)
+            return versioned(made, before, major, f"policy {facts.policy.name}")
         names = facts.detectors.names
         rows = facts.table(facts.steps.features / "rows.parquet").join(
             facts.table(facts.steps.detectors / "scores.parquet").select("entity", "time", *names), on=["entity", "time"], how="left"
         )
-        contract = feature_row_contract(name, facts.bound, metrics, rows=rows, detectors=names, horizon=horizon)
+        contract = feature_row_contract(name, facts.bound, metrics, rows=rows, detectors=names, horizon=horizon, before=promised)
         if list(training["inputs"]) != [field.name for field in contract.inputs]:
             raise InputError(f"{training['family']} was trained on other inputs than the feature rows and detectors given. Package the artifacts of one run.")
-        return contract
+        return versioned(contract, before, major, f"policy {facts.policy.name}")
 
 
 def _optional(path: Path) -> bytes | None:

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from components.train.budget import Budget
+from components.train.envelope import ROWS, fit_envelope
 from components.train.fitted import F32, Fitted, checked_difference, run_graph
 from components.train.rows import SCORED, TRAIN, load_keys, load_rows
 from presage.errors import InputError
@@ -22,12 +23,14 @@ Kind = Literal["feature_row", "sequence"]
 FAMILIES: dict[str, Kind] = {
     "logistic_regression": "feature_row", "random_forest": "feature_row", "lightgbm": "feature_row", "temporal_convolution": "sequence",
 }  # fmt: skip
+HELD_OUT = ("select", "calibrate")
+"""Parts by which the envelope's limits are set; the test's rows set nothing."""
 
 
 def train(  # noqa: PLR0917 - as every step: what it reads, then what it writes
     family: str, features: Path, labels: Path, folds: Path, detectors: Path, policy: ModelPolicy, model: Path, seed: int = 7, threads: int = 1
 ) -> None:  # fmt: skip
-    """model.onnx, scores.parquet, training.json and, for trees, trees.safetensors (docs/architecture.md).
+    """model.onnx, scores.parquet, training.json, envelope.safetensors and, for trees, trees.safetensors (docs/architecture.md).
 
     Raises InputError for an unknown family or rows of one class, RunFailed where graph and library disagree.
     """
@@ -35,14 +38,16 @@ def train(  # noqa: PLR0917 - as every step: what it reads, then what it writes
         raise InputError(f"{family!r} is no family. Choose among {', '.join(FAMILIES)}.")
     budget = Budget(getattr(policy.training_budget_seconds, family), time.monotonic)
     step = _Step(features, labels, folds, detectors, budget, seed, threads)
-    fitted, inputs, keys, x = _train_sequences(step) if FAMILIES[family] == "sequence" else _train_rows(family, step)
+    fitted, learnt, inputs, keys, x = _train_sequences(step) if FAMILIES[family] == "sequence" else _train_rows(family, step)
     seconds = budget.spent
     difference = checked_difference(family, fitted, x, seed)
+    envelope = fit_envelope(learnt, x[keys["part"].is_in(HELD_OUT).to_numpy()], seed)
     with written_aside(model) as aside:
         aside.mkdir(parents=True)
         write_bytes(aside / "model.onnx", fitted.graph)
         if fitted.trees is not None:
             fitted.trees.save(aside / "trees.safetensors")
+        write_bytes(aside / "envelope.safetensors", envelope.to_bytes())
         keys.select("entity", "time").with_columns(score=pl.Series(run_graph(fitted.graph, x), dtype=pl.Float32)).write_parquet(aside / "scores.parquet")
         write_json(aside / "training.json", {
             "family": family,
@@ -69,7 +74,8 @@ class _Step:
     threads: int
 
 
-_Outcome = tuple[Fitted, tuple[str, ...], pl.DataFrame, F32]
+_Outcome = tuple[Fitted, F32, tuple[str, ...], pl.DataFrame, F32]
+"""The model, the rows it learnt from, the inputs' names, and keys and rows of every other part."""
 
 
 def _train_rows(family: str, step: _Step) -> _Outcome:
@@ -82,9 +88,10 @@ def _train_rows(family: str, step: _Step) -> _Outcome:
     }  # fmt: skip
     rows = load_rows(step.features, step.labels, step.folds, step.detectors, (TRAIN, *SCORED))
     learnt = (rows.keys["part"] == TRAIN).to_numpy()
-    fitted = fits[family](with_starts(rows.take(learnt), step.features, step.detectors, step.seed), step.budget, step.seed, step.threads)
+    taught = with_starts(rows.take(learnt), step.features, step.detectors, step.seed)
+    fitted = fits[family](taught, step.budget, step.seed, step.threads)
     rest = rows.take(~learnt)
-    return fitted, rows.inputs, rest.keys, rest.x
+    return fitted, taught.x, rows.inputs, rest.keys, rest.x
 
 
 def _train_sequences(step: _Step) -> _Outcome:
@@ -101,4 +108,5 @@ def _train_sequences(step: _Step) -> _Outcome:
         raise InputError(f"{step.folds}: the part train has {int(truth.sum())} incident rows among {len(truth)}; both kinds are needed. Give a longer history.")
     blocks = keys["fold"].fill_null(-1).to_numpy().astype(np.int8)
     fitted = temporal_convolution.fit(learnt, truth, blocks, budget=step.budget, seed=step.seed, threads=step.threads)
-    return fitted, view.metrics, parts[SCORED], rest.every()
+    drawn = np.random.default_rng(step.seed).choice(len(truth), min(len(truth), ROWS), replace=False)
+    return fitted, learnt.window(np.sort(drawn)), view.metrics, parts[SCORED], rest.every()

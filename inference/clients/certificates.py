@@ -4,7 +4,8 @@ Each proxy that checked a certificate adds an element at the end, so the last on
 what stands before it is that caller's own text. It is believed only where that caller is the gateway, and there the element before the
 gateway's own is the client that the gateway checked.
 
-    caller(b"By=spiffe://…/sa/incident;URI=spiffe://…/sa/checkout", gateway)     "spiffe://…/sa/checkout"
+    caller(b"By=spiffe://…/sa/incident;Hash=3f…;URI=spiffe://…/sa/checkout", gateway)     "spiffe://…/sa/checkout"
+    certificate(the same, gateway)                                                        "3f…"
 """
 
 import re
@@ -53,9 +54,22 @@ def caller(header: bytes, gateway: str) -> str:
 
     Raises RequestRefused(400, "client-identity").
     """
+    return _identity(_element(header, gateway))
+
+
+def certificate(header: bytes, gateway: str) -> str:
+    """SHA-256 of the certificate that the caller showed, 64 hexadecimal digits in lower case; "" where no proxy says it.
+
+    Raises RequestRefused(400, "client-identity").
+    """
+    hashes = [value.lower() for key, value in _element(header, gateway) if key == "hash"]
+    return hashes[0] if len(hashes) == 1 else ""
+
+
+def _element(header: bytes, gateway: str) -> Element:
+    """What the one proxy that is believed says of who called."""
     elements = parse_xfcc(header)
-    last = _identity(elements[-1])
-    return _identity(elements[-2]) if last == gateway and len(elements) > 1 else last
+    return elements[-2] if len(elements) > 1 and _identity(elements[-1]) == gateway else elements[-1]
 
 
 def _identity(element: Element) -> str:

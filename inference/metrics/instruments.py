@@ -43,13 +43,14 @@ class Counter:
 
 
 class Gauge:
-    """The present value: set, or read at scrape where `read` is given (then without labels)."""
+    """The present value: set, or read at scrape: `read` without labels, `watch` with."""
 
     kind = "gauge"
 
     def __init__(self, name: str, help: str, labels: Labels = (), read: Callable[[], float] | None = None) -> None:
         self.name, self.help, self.labels, self.read = name, help, labels, read
         self.values: dict[Labels, float] = {}
+        self.watch: dict[Labels, Callable[[], float]] = {}
 
     def set(self, value: float, *values: str) -> None:
         self.values[values] = value
@@ -57,6 +58,8 @@ class Gauge:
     def lines(self) -> Iterator[tuple[str, Sequence[tuple[str, str]], float]]:
         if self.read is not None:
             yield "", (), self.read()
+        for values, read in self.watch.items():
+            yield "", list(zip(self.labels, values, strict=True)), read()
         for values, number in self.values.items():
             yield "", list(zip(self.labels, values, strict=True)), number
 
@@ -74,6 +77,11 @@ class Observations:
     def observe(self, value: float) -> None:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
+
+    def observe_each(self, value: float, times: int) -> None:
+        """The same value for each of so many."""
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.total += value * times
 
 
 class Histogram:

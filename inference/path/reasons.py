@@ -4,7 +4,7 @@ Only tree models have them here. A linear or a sequence model's reasons list sta
 scaled graph, or gradients, would be a different quantity under the same name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -19,12 +19,14 @@ from presage.package.treeshap import TreeExplainer
 When = Literal["always", "on_request", "never"]
 
 
-def add_reasons(explainers: Sequence[TreeExplainer | None], contract: Contract, detectors: Detectors | None, when: When) -> Step:
-    """Fills reasons: [] a row where none were asked for, the policy forbids them or the answering rung has no trees."""
+def add_reasons(explainers: Mapping[str, TreeExplainer | None], contract: Contract, detectors: Detectors | None, when: When) -> Step:
+    """`explainers` by what answered: a member's id, or `ensemble`.
+
+    Fills reasons: [] a row where none were asked for, the policy forbids them or the answering rung has no trees."""
     names, metric_of, first = [field.name for field in contract.inputs], contract.view.metric_of, len(contract.view.names)
 
     def step(request: PathRequest) -> None:
-        explainer = None if request.score is None else explainers[request.member]
+        explainer = None if request.score is None else explainers.get(request.used)
         if explainer is None or when == "never" or not (request.explain or when == "always"):
             request.reasons = [[] for _ in range(request.rows)]
             return

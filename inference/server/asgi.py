@@ -1,5 +1,6 @@
 """The ASGI door: reads a body within its limits, hands it to the service, writes the answer."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from itertools import chain
 from typing import Any
@@ -17,7 +18,7 @@ _CLOSE = (b"connection", b"close")  # what is left of a refused body is not wort
 
 def asgi_app(service: Service, limits: DoorLimits) -> App:
     """The service behind ASGI 3 (HTTP only). How long a body may take is the protocol's to watch (`guarded`)."""
-    handle, metrics = service.handle, service.metrics
+    metrics = service.metrics
 
     async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -31,7 +32,7 @@ def asgi_app(service: Service, limits: DoorLimits) -> App:
             if answer is None:
                 return  # the caller hung up
             if isinstance(answer, bytes):
-                answer = handle(HttpRequest(scope["method"], scope["path"], named, answer))
+                answer = await _answered(service, HttpRequest(scope["method"], scope["path"], named, answer))
             body = answer.body
             headers = [(b"content-type", answer.content_type), (b"content-length", b"%d" % len(body)), *answer.headers]
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -40,6 +41,18 @@ def asgi_app(service: Service, limits: DoorLimits) -> App:
             metrics.inflight -= 1
 
     return app
+
+
+async def _answered(service: Service, request: HttpRequest) -> HttpResponse:
+    """The service's answer, whenever it comes. An answer to a caller who has hung up is in the journal all the same."""
+    future: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
+
+    def reply(response: HttpResponse) -> None:
+        if not future.done():
+            future.set_result(response)
+
+    service.submit(request, reply)
+    return await future
 
 
 def _refused_head(headers: list[tuple[bytes, bytes]], named: dict[bytes, bytes], limits: DoorLimits) -> HttpResponse | None:
@@ -56,6 +69,8 @@ async def _read_body(receive: Receive, limit: int) -> bytes | HttpResponse | Non
     """The whole body, or the refusal that answers it, or None where the caller hung up."""
     message = await receive()
     body: bytes = message.get("body", b"")
+    if len(body) > limit:  # chunks that came in one read announced nothing
+        return _too_large(limit)
     if message.get("more_body"):
         parts, size = [body], len(body)
         while message.get("more_body"):

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from presage.errors import RequestRefused
+
 JSON = b"application/json"
 
 
@@ -33,3 +35,9 @@ def json_response(document: object, status: int = 200) -> HttpResponse:
 def error_response(status: int, message: str) -> HttpResponse:
     """The one shape of every refusal, KServe's: `{"error": "…"}`."""
     return HttpResponse(status, _encode({"error": message}))
+
+
+def refusal_response(refusal: RequestRefused) -> HttpResponse:
+    """With `Retry-After` where asking again may help."""
+    response = error_response(refusal.status, refusal.message)
+    return response if refusal.retry_after is None else response._replace(headers=((b"retry-after", b"%d" % refusal.retry_after),))

@@ -4,20 +4,26 @@ in    `server` BYTES [n], rows are looked up, or `x` FP32 [n, inputs], rows are 
 out   `risk` FP32 [n], `interval` FP32 [n, 2], `tier` BYTES [n]; on request `reasons` BYTES [n] (JSON)
 """
 
+import struct
+from collections.abc import Callable, Mapping
+from functools import cache
+from math import inf
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from inference.path.request import F32, PathRequest
 from inference.path.served import ServedRelease
+from inference.server.context import check_context
 from inference.server.exchange import HttpRequest, HttpResponse
+from inference.server.infer_answer import plain_answer
 from inference.server.json_body import decode
 from inference.server.tensors import element_count, read_bytes_tensor, read_floats, write_bytes_tensor
 from presage.errors import RequestRefused
 
 HEADER_LENGTH = b"inference-header-content-length"
 OUTPUTS = ("risk", "interval", "tier", "reasons")
+DATATYPES = {"risk": "FP32", "interval": "FP32", "tier": "BYTES", "reasons": "BYTES"}
 Parameters = dict[str, str | int | float | bool]
 Unset = msgspec.UnsetType
 UNSET = msgspec.UNSET
@@ -49,6 +55,7 @@ class InferBody(msgspec.Struct, gc=False):
     parameters: Parameters | Unset = UNSET
 
 
+PartOf = Callable[[FloatTensor | BytesTensor], bytes | None]
 _decoder = msgspec.json.Decoder(InferBody)
 _encode = msgspec.json.Encoder().encode
 
@@ -65,33 +72,64 @@ class Wanted:
 _PLAIN = Wanted(list(OUTPUTS[:3]), frozenset(), None)
 
 
-def read_infer(request: HttpRequest, always_explained: bool) -> tuple[PathRequest, Wanted]:
+def read_infer(request: HttpRequest, always_explained: bool, clock: Callable[[], float]) -> tuple[PathRequest, Wanted]:
     """One request in either form. Raises RequestRefused(400) naming field, value and what is expected."""
     head, contents = _split(request)
-    body = decode(_decoder, head, _keys)
+    position = 0
+
+    def part_of(tensor: FloatTensor | BytesTensor) -> bytes | None:
+        nonlocal position
+        size = _binary_size(tensor)
+        if size is None:
+            if tensor.data is UNSET:
+                raise RequestRefused(400, "input", f"{tensor.name} has neither data nor binary_data_size. Send its values.")
+            return None
+        part = contents[position : position + size]
+        position += size
+        if len(part) != size:
+            raise RequestRefused(400, "binary", f"{tensor.name} announces {size} bytes, {len(part)} are left in the body. Send all of them.")
+        return part
+
+    asked, wanted = ask(decode(_decoder, head, _keys), part_of, always_explained, clock)
+    if position != len(contents):
+        raise RequestRefused(400, "binary", f"The body holds {len(contents) - position} bytes that no input announces in binary_data_size. Leave them out.")
+    return asked, wanted
+
+
+def ask(body: InferBody, part_of: PartOf, always_explained: bool, clock: Callable[[], float]) -> tuple[PathRequest, Wanted]:
+    """What a parsed body asks for, whichever wire it came by. part_of: a tensor's raw bytes, None where its values are in `data`; asked
+    once a tensor, in order. Raises RequestRefused(400)."""
     wanted = _wanted(body, always_explained)
     found: dict[str, FloatTensor | BytesTensor] = {}
     asked = PathRequest(explain="reasons" in wanted.names, endpoint="infer", caller_id=(wanted.id or "")[:128])
-    position = 0
+    if body.parameters is not UNSET:
+        asked.context, asked.deadline = read_context(body.parameters), read_timeout(body.parameters, clock)
     for tensor in body.inputs[:3]:
         if tensor.name not in ("server", "x") or tensor.name in found:
             twice = " twice" if tensor.name in found else ""
             raise RequestRefused(400, "input", f"inputs names {tensor.name[:60]!r}{twice}; this model reads server or x.")
         found[tensor.name] = tensor
-        size = _binary_size(tensor)
-        if size is None and tensor.data is UNSET:
-            raise RequestRefused(400, "input", f"{tensor.name} has neither data nor binary_data_size. Send its values.")
-        part = None if size is None else contents[position : position + size]
-        position += size or 0
-        if part is not None and len(part) != size:
-            raise RequestRefused(400, "binary", f"{tensor.name} announces {size} bytes, {len(part)} are left in the body. Send all of them.")
+        part = part_of(tensor)
         if tensor.name == "x":
             asked.x = _floats(tensor, part)
         else:
             asked.servers = _texts(tensor, part)
-    if position != len(contents):
-        raise RequestRefused(400, "binary", f"The body holds {len(contents) - position} bytes that no input announces in binary_data_size. Leave them out.")
     return asked, wanted
+
+
+def read_context(parameters: Mapping[str, object]) -> dict[str, str]:
+    """What the router chooses by: parameters with text in them. Raises RequestRefused(400)."""
+    return check_context({key: value for key, value in parameters.items() if isinstance(value, str)})
+
+
+def read_timeout(parameters: Mapping[str, object], clock: Callable[[], float]) -> float:
+    """`timeout`, as Triton has it: microseconds from now. inf where there is none; Raises RequestRefused(400)."""
+    timeout = parameters.get("timeout")
+    if timeout is None:
+        return inf
+    if type(timeout) is not int or not 0 <= timeout < 1 << 53:
+        raise RequestRefused(400, "deadline", f"timeout is {str(timeout)[:40]!r}. Send whole microseconds.")
+    return clock() + timeout / 1e6
 
 
 def _split(request: HttpRequest) -> tuple[bytes, bytes]:
@@ -172,14 +210,15 @@ def _keys(body: InferBody) -> int:
 def write_infer(answer: PathRequest, wanted: Wanted, served_name: str, version: str) -> HttpResponse:
     """The answer in the form asked for. Its parameters name the prediction and the rung that answered."""
     n = answer.rows
+    if wanted is _PLAIN and n == 1:
+        return HttpResponse(200, _plain(served_name, version)(answer))
     outputs: list[dict[str, Any]] = []
     contents: list[bytes] = []
     for name in wanted.names:
-        shape = [n, 2] if name == "interval" else [n]
-        output: dict[str, Any] = {"name": name, "shape": shape, "datatype": "FP32" if name in ("risk", "interval") else "BYTES"}
-        values = _values(answer, name)
+        output: dict[str, Any] = {"name": name, "shape": [n, 2] if name == "interval" else [n], "datatype": DATATYPES[name]}
+        values = output_values(answer, name)
         if name in wanted.binary:
-            content = np.asarray(values, dtype="<f4").tobytes() if output["datatype"] == "FP32" else write_bytes_tensor([str(value) for value in values])
+            content = raw_output(name, values)
             output["parameters"] = {"binary_data_size": len(content)}
             contents.append(content)
         else:
@@ -189,7 +228,7 @@ def write_infer(answer: PathRequest, wanted: Wanted, served_name: str, version: 
         "model_name": served_name,
         "model_version": version,
         "id": wanted.id if wanted.id is not None else answer.prediction_id,
-        "parameters": {"prediction_id": answer.prediction_id, "rung": answer.rung[0] if len(set(answer.rung)) == 1 else "mixed"},
+        "parameters": answer_parameters(answer),
         "outputs": outputs,
     }
     head = _encode(document)
@@ -198,7 +237,22 @@ def write_infer(answer: PathRequest, wanted: Wanted, served_name: str, version: 
     return HttpResponse(200, head + b"".join(contents), b"application/octet-stream", ((HEADER_LENGTH, str(len(head)).encode()),))
 
 
-def _values(answer: PathRequest, name: str) -> list[Any]:
+_plain = cache(plain_answer)
+
+
+def answer_parameters(answer: PathRequest) -> dict[str, str]:
+    """Which prediction this is, and who made it; `mixed` and the first row's reason where rows differ."""
+    one = len(set(answer.rung)) == 1
+    return {"prediction_id": answer.prediction_id, "rung": answer.rung[0] if one else "mixed", "because": answer.because[0], "used": answer.used}
+
+
+def raw_output(name: str, values: list[Any]) -> bytes:
+    """The values of an output as little-endian FP32, or as length-prefixed texts."""
+    return struct.pack(f"<{len(values)}f", *values) if DATATYPES[name] == "FP32" else write_bytes_tensor(values)
+
+
+def output_values(answer: PathRequest, name: str) -> list[Any]:
+    """Floats or texts, flat."""
     if name == "risk":
         return answer.risk
     if name == "tier":
@@ -210,13 +264,11 @@ def _values(answer: PathRequest, name: str) -> list[Any]:
 
 def model_metadata(release: ServedRelease, served_name: str) -> dict[str, object]:
     """What `GET /v2/models/{m}` says."""
-    contract = release.contract
-    width = [contract.history, len(contract.inputs)] if contract.kind == "sequence" else [len(contract.inputs)]
     return {
         "name": served_name,
         "versions": [release.version],
         "platform": "presage_onnxruntime",
-        "inputs": [{"name": "server", "datatype": "BYTES", "shape": [-1]}, {"name": "x", "datatype": "FP32", "shape": [-1, *width]}],
+        "inputs": [{"name": "server", "datatype": "BYTES", "shape": [-1]}, {"name": "x", "datatype": "FP32", "shape": release.contract.input_shape}],
         "outputs": [
             {"name": "risk", "datatype": "FP32", "shape": [-1]}, {"name": "interval", "datatype": "FP32", "shape": [-1, 2]},
             {"name": "tier", "datatype": "BYTES", "shape": [-1]}, {"name": "reasons", "datatype": "BYTES", "shape": [-1]},

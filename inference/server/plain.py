@@ -1,4 +1,4 @@
-"""The plain endpoint: `POST /predict` takes server names or rows by feature name, and answers with predictions."""
+"""The plain endpoint, version 1: takes server names or rows by feature name, and answers with predictions (versions: all there are)."""
 
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -9,6 +9,7 @@ import numpy as np
 
 from inference.path.request import MOST_REASONS, TOP, PathRequest
 from inference.path.served import ServedRelease
+from inference.server.context import check_context
 from inference.server.exchange import HttpResponse
 from inference.server.json_body import decode
 from presage.errors import RequestRefused
@@ -19,12 +20,13 @@ UNSET = msgspec.UNSET
 
 class PredictBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """servers: their newest rows are looked up; rows: feature name → value, null or left out = not seen. Exactly one of both.
-    explain: with reasons; top: how many a row."""
+    explain: with reasons; top: how many a row. context: what the release's router chooses by, such as domain or system_type."""
 
     servers: list[str] | Unset = UNSET
     rows: list[dict[str, float | None]] | Unset = UNSET
     explain: bool | Unset = UNSET
     top: Annotated[int, msgspec.Meta(ge=1, le=MOST_REASONS)] | Unset = UNSET
+    context: dict[str, str] | Unset = UNSET
 
 
 class ReasonView(msgspec.Struct):
@@ -67,6 +69,10 @@ class Prediction(msgspec.Struct):
     prediction_id: str
 
 
+Parts = tuple[str | None, str | None, float, tuple[float, float], str, list[ReasonView], ModelName, FeaturesUsed, str | None, str, str]
+"""The fields of a Prediction, in its order."""
+
+
 class Predictions(msgspec.Struct):
     predictions: list[Prediction]
 
@@ -83,6 +89,8 @@ def read_predict(body: bytes, release: ServedRelease, column: dict[str, int]) ->
     """`column`: input name → place. Raises RequestRefused(400)."""
     asked = decode(_decoder, body, _keys)
     request = PathRequest(explain=asked.explain is True, top=TOP if asked.top is UNSET else asked.top, endpoint="predict")
+    if asked.context is not UNSET:
+        request.context = check_context(asked.context)
     if asked.servers is not UNSET:
         request.servers = asked.servers
     if asked.rows is not UNSET:
@@ -106,28 +114,31 @@ def _nearest(name: str, column: dict[str, int]) -> str:
 
 def _keys(body: PredictBody) -> int:
     rows = 0 if body.rows is UNSET else 1 + sum(map(len, body.rows))
-    return rows + (body.servers is not UNSET) + (body.explain is not UNSET) + (body.top is not UNSET)
+    context = 0 if body.context is UNSET else 1 + len(body.context)
+    return rows + context + (body.servers is not UNSET) + (body.explain is not UNSET) + (body.top is not UNSET)
 
 
 def write_predict(answer: PathRequest, release: ServedRelease) -> HttpResponse:
     model = ModelName(release.name, release.version)
-    predictions = [
-        Prediction(
-            server=answer.servers[index] if answer.servers is not None else None,
-            time=_instant(answer.time[index]),
-            risk=round(answer.risk[index], 6),
-            interval=(round(answer.low[index], 6), round(answer.high[index], 6)),
-            tier=answer.tier[index],
-            reasons=[ReasonView(*reason) for reason in answer.reasons[index]],
-            model=model,
-            features=FeaturesUsed(release.contract.feature_version, _rounded(answer.age[index]), coverage),
-            warming=answer.warming[index],
-            rung=answer.rung[index],
-            prediction_id=answer.row_id(index),
-        )
-        for index, coverage in enumerate(answer.coverage)
-    ]
+    predictions = [Prediction(*prediction_parts(answer, release, model, index)) for index in range(answer.rows)]
     return HttpResponse(200, _encode(Predictions(predictions)))
+
+
+def prediction_parts(answer: PathRequest, release: ServedRelease, model: ModelName, index: int) -> Parts:
+    """Of one row; every version of the answer begins with them."""
+    return (
+        answer.servers[index] if answer.servers is not None else None,
+        _instant(answer.time[index]),
+        round(answer.risk[index], 6),
+        (round(answer.low[index], 6), round(answer.high[index], 6)),
+        answer.tier[index],
+        [ReasonView(*reason) for reason in answer.reasons[index]],
+        model,
+        FeaturesUsed(release.contract.feature_version, _rounded(answer.age[index]), _shares(answer.coverage[index])),
+        answer.warming[index],
+        answer.rung[index],
+        answer.row_id(index),
+    )
 
 
 def _instant(seconds: float | None) -> str | None:
@@ -136,3 +147,7 @@ def _instant(seconds: float | None) -> str | None:
 
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
+
+
+def _shares(coverage: list[float] | None) -> list[float] | None:
+    return None if coverage is None else [round(share, 4) for share in coverage]

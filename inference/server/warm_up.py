@@ -4,9 +4,12 @@ What warms up is not a prediction: it is written to no journal and counted nowhe
 """
 
 import asyncio
+from contextlib import suppress
+from math import inf
 
 import numpy as np
 
+from inference.path.model import ModelFailed
 from inference.path.served import ServedRelease
 from inference.path.shape import row_shape
 
@@ -22,11 +25,12 @@ async def warm_up(release: ServedRelease) -> None:
     shape = row_shape(release.contract)
     for round_number in range(ROUNDS):
         x = (low + (np.maximum(high, low) - low) * rng.random((1 + round_number % 4, *shape))).astype(np.float32)
-        for model, calibration, explainer in zip(release.models, release.calibrations, release.explainers, strict=True):
-            for score in model.score(x):
-                calibration.one(score)
-            if explainer is not None and round_number % 8 == 0:
-                explainer.contributions(x[0])
+        for member in release.members.values():
+            with suppress(ModelFailed):  # it leaves its rung empty; the path says so with every answer
+                for score in await member.ask(x, inf):
+                    member.calibration.one(score)
+            if member.explainer is not None and round_number % 8 == 0:
+                member.explainer.contributions(x[0])
         await asyncio.sleep(0)
 
 

@@ -27,10 +27,12 @@ from inference.stream.producer import produce
 from inference.stream.refresh import FeatureRefresh
 from inference.stream.settings import StreamSettings
 from inference.stream.ticks import AppliedTicks
+from inference.stream.topics import FeatureTopic
 from presage.errors import PresageError, RunFailed, UsageError
 from presage.events.log import open_event_log
 from presage.features.declaration import load_view
 from presage.features.store import open_online_store
+from presage.hosts import install
 from presage.telemetry.sources import live_source
 
 TOPIC, TICKS = "telemetry", "telemetry-ticks"
@@ -66,6 +68,7 @@ class _Threads:
 
 def run(settings: StreamSettings) -> None:
     """Stream until a signal comes. Raises PresageError where it cannot start or cannot go on."""
+    install()  # names that only a cluster's DNS knows
     started = time.perf_counter()
     os.umask(0o077)
     with contextlib.ExitStack() as closing:
@@ -80,12 +83,20 @@ def run(settings: StreamSettings) -> None:
         for thing in (store, log, producer_log, tick_log):
             closing.callback(thing.close)
         ticks = AppliedTicks(tick_log)
+        told = None
+        if settings.feature_topic:
+            feature_log = open_event_log(settings.event_log, settings.feature_topic)
+            closing.callback(feature_log.close)
+            told = FeatureTopic(feature_log, settings.keep_features.total_seconds())
         beginning = begin(source, view, speed=settings.speed, backfill=settings.backfill if settings.backfill is not None else view.longest,
                           service=settings.service, store=store, log=log, ticks=ticks, wall=time.time)  # fmt: skip
+        if told is not None and not beginning.resumed:
+            told.clear()
         # The gauge's closure meets `refresh` only at a scrape, when it exists.
         metrics = StreamMetrics(source.name, view.name, lambda: refresh.age)
         refresh = FeatureRefresh(beginning.bound, beginning.stream.period, beginning.clock, log=log, ticks=ticks, store=store,
-                                 service=settings.service, metrics=metrics, lateness=settings.allowed_lateness)  # fmt: skip
+                                 service=settings.service, metrics=metrics, lateness=settings.allowed_lateness,
+                                 publish=told.publish if told is not None else lambda rows: None)  # fmt: skip
         replayed = refresh.replay()
         _announce(listener, beginning, replayed)
         threads = _Threads()

@@ -8,7 +8,7 @@ counted and kept in the log, and not applied.
 import math
 import time as wall_time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -19,7 +19,7 @@ from inference.stream.ticks import AppliedTicks
 from presage.events.log import Event, EventLog
 from presage.features.declaration import BoundView
 from presage.features.online import online_rows, unseen_rows
-from presage.features.store import OnlineStore
+from presage.features.store import OnlineRow, OnlineStore
 from presage.features.windows import compute
 from presage.telemetry.clock import StreamClock
 from presage.telemetry.schema import Reading
@@ -30,7 +30,7 @@ _PATIENCE = 5.0  # wall seconds after which rows are written even while a source
 
 
 class FeatureRefresh:
-    """One feature service's refresh. Use from one thread; `wall` gives Unix seconds.
+    """One feature service's refresh. Use from one thread; `wall` gives Unix seconds; publish: is given the rows of each tick, as they were stored.
 
     applied: the newest applied tick, None before the first. rows: how many rows it wrote.
     """
@@ -47,11 +47,12 @@ class FeatureRefresh:
         service: str,
         metrics: StreamMetrics,
         lateness: float,
+        publish: Callable[[Sequence[OnlineRow]], None] = lambda rows: None,
         wall: Callable[[], float] = wall_time.time,
     ) -> None:
         self.bound, self.period, self.clock = bound, period, clock
         self._log, self._ticks, self._store, self._service, self._metrics = log, ticks, store, service, metrics
-        self._lateness, self._wall = lateness, wall
+        self._lateness, self._wall, self._publish = lateness, wall, publish
         self._buffer = ReadingBuffer(bound.metrics)
         self._decode = msgspec.msgpack.Decoder(Reading).decode
         self._next = {partition: first for partition, (first, _) in log.bounds().items()}
@@ -141,6 +142,7 @@ class FeatureRefresh:
         computed = wall_time.perf_counter()
         self.rows += self._store.write(self._service, rows)
         self._metrics.stages["features"].observe(computed - started)
+        self._publish(rows)  # before the tick counts as applied: a kill in between tells it twice, never not at all
         self._metrics.stages["write"].observe(wall_time.perf_counter() - computed)
         self.applied = tick
         self._ticks.add(tick, self._next)

@@ -21,7 +21,7 @@ class StreamSettings:
     source: str
     """A live source's spec: `simulated[:options]` or `host`."""
     online_store: str
-    """Where rows are written: `sqlite:PATH`, or a path alone."""
+    """Where rows are written: `sqlite:PATH`, a path alone, or `redis://HOST:PORT/DB`."""
     event_log: str
     """Where readings are kept until no window needs them: `sqlite:FOLDER`, or a folder alone."""
     view: Path = _VIEW
@@ -41,12 +41,17 @@ class StreamSettings:
     metrics_port: int | None = None
     """Port that serves GET /metrics alone, beside http_port; None (0 on the command line) = none."""
 
+    feature_topic: str = ""
+    """Topic of the event log that each applied tick's rows are told to, for `python -m inference.stream.score`; empty = none."""
+    keep_features: timedelta = timedelta(hours=6)
+    """Event time after which that topic forgets."""
+
     @classmethod
     def from_arguments(cls, arguments: Sequence[str]) -> "StreamSettings":
         """Read the command line. Raises UsageError on an unknown option or a value that is none."""
         parser = _Parser(prog="python -m inference.stream", description=__doc__, allow_abbrev=False)
         parser.add_argument("--source", required=True, help="simulated[:servers=24,seed=7] or host")
-        parser.add_argument("--online_store", required=True, help="sqlite:PATH")
+        parser.add_argument("--online_store", required=True, help="sqlite:PATH or redis://HOST:PORT/DB")
         parser.add_argument("--event_log", required=True, help="sqlite:FOLDER")
         parser.add_argument("--view", type=Path, default=cls.view, help="feature declaration (default: server_windows)")
         parser.add_argument("--service", default=cls.service, help="feature service (default: %(default)s)")
@@ -56,10 +61,13 @@ class StreamSettings:
         parser.add_argument("--host", default=cls.host, help="address for health and metrics (default: %(default)s)")
         parser.add_argument("--http_port", type=int, default=cls.http_port, help="port for health and metrics (default: %(default)s)")
         parser.add_argument("--metrics_port", type=int, default=0, help="port that serves GET /metrics alone, beside http_port; 0 = none")
+        parser.add_argument("--feature_topic", default=cls.feature_topic, help="topic that each tick's rows are told to (`features`); default: none")
+        parser.add_argument("--keep_features", default="6h", help="event time after which that topic forgets (default: %(default)s)")
         given = vars(parser.parse_args(arguments))
+        given["keep_features"] = parse_duration(given["keep_features"])
         given["backfill"] = parse_duration(given["backfill"]) if given["backfill"] else None
         given["allowed_lateness"] = parse_duration(given["allowed_lateness"]).total_seconds()
-        if not given["online_store"].startswith("sqlite:"):
+        if ":" not in given["online_store"]:
             given["online_store"] = f"sqlite:{given['online_store']}"
         for name in ("http_port", "metrics_port"):
             if not 0 <= given[name] <= 65535:

@@ -15,12 +15,14 @@ from presage.cli.failures import say
 from presage.cli.output import Output, OutputOption, print_json
 
 
-def up(
+def up(  # noqa: PLR0917 - options, passed by name
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Leave it running and return; without a terminal this is what happens anyway.")] = False,
     overlay: Annotated[str, typer.Option("--overlay", metavar="NAME", help="A folder of manifests/overlays.")] = "local",
     source: Annotated[str | None, typer.Option("--source", metavar="SPEC", help="simulated[:servers=24,…] or host. Default: the manifest's.")] = None,
     speed: Annotated[float | None, typer.Option("--speed", metavar="N", help="Times real time. Default: the manifest's.")] = None,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train a new model even if there is one.")] = False,
+    follow: Annotated[str | None, typer.Option("--follow", metavar="BRANCH", help="Run what its newest commit has rendered, and stay with it.")] = None,
+    repository: Annotated[Path | None, typer.Option("--repository", metavar="FOLDER", help="Whose branch; default: this one.")] = None,
 ) -> int:
     """Train if needed, serve, stream telemetry and show the live table.
 
@@ -34,7 +36,9 @@ def up(
     state = State.open()
     stays = detach or not sys.stdout.isatty()
     with _ended_by_signals():
-        plane = local.up(detach=stays, overlay=overlay, source=source, speed=speed, retrain=retrain, state=state, say=say)
+        plane = local.up(
+            detach=stays, overlay=overlay, source=source, speed=speed, retrain=retrain, follow=follow, repository=repository, state=state, say=say
+        )  # fmt: skip
         if not stays:
             from rich.console import Console
 

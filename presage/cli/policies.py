@@ -1,5 +1,6 @@
 """`presage policies …`: what compliance reviews, compiled into what enforces it."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -8,12 +9,13 @@ from presage.cli.failures import say
 
 
 def render(check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 where a committed file is not current.")] = False) -> int:
-    """Compile policies/access.yaml into manifests/base/platform/generated, manifests/vault/generated and its JSON Schema."""
-    from presage.governance.access import compile_access, load_access_policy, stale_files, write_files
+    """Compile policies/ into what enforces them: admission policies, what gates and servers read, the mesh's and the cluster's rules, Vault's
+    policies and roles, what the prediction log keeps, and a JSON Schema of each policy."""
+    from presage.governance.compiling import compile_policies, stale_files, write_files
     from presage.manifests.render import manifests_folder
 
     root = manifests_folder().parent
-    files = compile_access(load_access_policy(root / "policies" / "access.yaml"))
+    files = compile_policies(root, datetime.now(UTC))
     changed = stale_files(root, files) if check else write_files(root, files)
     for path in changed:
         print(f"{path.relative_to(root)} {'is not current' if check else 'written' if path.exists() else 'removed'}")

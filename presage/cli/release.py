@@ -13,7 +13,6 @@ from presage.errors import UsageError
 if TYPE_CHECKING:
     from presage.package.keys import SigningKey, Trust
     from presage.package.reference import Reference
-    from presage.package.release import Role
     from presage.package.store import ReleaseStore
     from presage.state import State
 
@@ -27,7 +26,7 @@ def compose(  # noqa: PLR0917 - options, passed by name
     primary: Annotated[str, typer.Option("--primary", metavar="MODEL", help="Who answers: a model's name or its package's digest.")],
     simpler: Annotated[str | None, typer.Option("--simpler", metavar="MODEL", help="Who answers when the primary cannot.")] = None,
     last_good: Annotated[str | None, typer.Option("--last-good", metavar="MODEL", help="The primary before this one.")] = None,
-    ensemble: Annotated[str | None, typer.Option("--ensemble", metavar="MODEL", help="A model that is called beside the primary.")] = None,
+    ensemble: Annotated[list[str] | None, typer.Option("--ensemble", metavar="MODEL", help="A model that answers with the primary; may be repeated.")] = None,
     policy: Annotated[Path | None, typer.Option("--policy", metavar="FILE", help="Model policy; default: policies/models/NAME.yaml.")] = None,
     default_risk: Annotated[
         float | None, typer.Option("--default-risk", min=0.0, max=1.0, help="Risk when nothing answers; default: the primary's prevalence.")
@@ -47,11 +46,12 @@ def compose(  # noqa: PLR0917 - options, passed by name
     if not is_name(name):
         raise UsageError(f"{name[:100]!r} is no name of a release: lower-case words, joined by hyphens.")
     state = State.open()
-    named: dict[Role, str | None] = {"primary": primary, "last_good": last_good, "simpler": simpler, "ensemble": ensemble}
+    named: dict[str, str | None] = {"primary": primary, "last_good": last_good, "simpler": simpler}
+    named |= {f"ensemble/{model}": model for model in ensemble or ()}
     published = compose_release(
         name,
         {role: model for role, model in named.items() if model is not None},
-        _store(store, state),
+        open_store(store, state),
         load_model_policy(policy or Path("policies") / "models" / f"{name}.yaml"),
         _key(key, state),
         trust=_trust(trust, state),
@@ -74,6 +74,8 @@ def publish(  # noqa: PLR0917 - options, passed by name
 
     Name and digest stay. What is there already is left as it is, and an interrupted upload goes on when the same command is given again.
     """
+    from presage.governance.repository import Policies
+    from presage.manifests.render import manifests_folder
     from presage.package.keys import read_key
     from presage.package.publishing import publish as copy
     from presage.package.transit_keys import keys_from_environment
@@ -83,9 +85,12 @@ def publish(  # noqa: PLR0917 - options, passed by name
     keys = keys_from_environment(os.environ) if seal else None
     if seal and keys is None:
         raise UsageError("PRESAGE_VAULT_ADDRESS is not set, so there is no key to seal with. Set PRESAGE_VAULT_…, or say --no-seal.")
+    policies = manifests_folder().parent
+    approvals = Policies.read(policies).approvals if (policies / "policies" / "risk-tiers.yaml").is_file() else None
     reference = copy(
-        _reference(release), _store(store, state), _opened(to), keys, trust=_trust(trust, state), key=read_key(key) if key else None
-    )
+        parse_release(release), open_store(store, state), _opened(to), keys, trust=_trust(trust, state), key=read_key(key) if key else None,
+        approvals=approvals,
+    )  # fmt: skip
     say(f"{'sealed' if seal else 'in the clear'} in {to}")
     _print_uri(str(reference), output)
 
@@ -106,7 +111,7 @@ def show(
         trusted = _trust(trust, state)
     except ArtifactRefused:  # a state that signed nothing yet trusts nobody, and can look all the same
         trusted = None
-    shown = look(_reference(release), _store(store, state), trusted)
+    shown = look(parse_release(release), open_store(store, state), trusted)
     if output is Output.json:
         print_json(shown)
         return
@@ -137,7 +142,8 @@ def rewrap(
         say(f"{store} holds no sealed release")
 
 
-def _store(address: str | None, state: "State") -> "ReleaseStore":
+def open_store(address: str | None, state: "State") -> "ReleaseStore":
+    """A store as a person names it; the state's own where nobody does."""
     from presage.package.store import ReleaseStore
 
     return ReleaseStore(state.releases) if address is None else _opened(address)
@@ -163,7 +169,7 @@ def _trust(folder: Path | None, state: "State") -> "Trust":
     return Trust.open(folder or state.keys)
 
 
-def _reference(text: str) -> "Reference":
+def parse_release(text: str) -> "Reference":
     """NAME, NAME:local, NAME:VERSION or a URI; without a digest, the store says which."""
     from presage.package.reference import Reference, is_name, parse_reference
 

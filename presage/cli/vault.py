@@ -52,7 +52,7 @@ def apply(
         raise UsageError("which Vault? Give --address https://HOST:PORT, or set VAULT_ADDR.")
     wanted = read_configuration(folder or manifests_folder() / "vault")
     trusted = ca or (Path(os.environ["VAULT_CACERT"]) if os.environ.get("VAULT_CACERT") else None)
-    client = open_client(where, trusted, _token(token_file, os.environ))
+    client = open_client(where, trusted, operator_token(token_file, os.environ))
     trust = _trust(jwt_keys, jwks_url, oidc_url, jwks_ca, jwt_issuer)
     found = changes.compare(client, wanted, domain=domain, trust=trust, prune=prune)
     result = changes.apply(found) if confirm else found
@@ -76,7 +76,8 @@ def _outcome(result: "Sequence[Change]", confirm: bool) -> int:
     return 1 if wrong or (pending and not confirm) else 0
 
 
-def _token(token_file: Path | None, env: Mapping[str, str]) -> str:
+def operator_token(token_file: Path | None, env: Mapping[str, str]) -> str:
+    """What a command asks Vault with. Raises UsageError where there is none."""
     if token_file is None:
         token = env.get("VAULT_TOKEN", "").strip()
         if not token:

@@ -35,14 +35,38 @@ def print_status(plane: Status, console: Console | None = None) -> None:
         console.print(Text(f"a client of it: certificate {client.certificate}, key {client.key}, CA {client.ca}, token {client.token}"), soft_wrap=True)
     if plane.trouble:
         console.print(Text(plane.trouble, style="yellow"), soft_wrap=True)
+    _print_followed(plane, console)
     for process in plane.processes:
         if process.message and not process.ready:
             console.print(Text(f"{process.name}: {process.message}", style="yellow"), soft_wrap=True)
         if process.ended and process.restarts:
             console.print(Text(f"{process.name}: last ended with {process.ended}", style="yellow"), soft_wrap=True)
     print_bindings(plane, console)
+    for name, sentence in plane.scaled.items():
+        console.print(Text(f"scaled {name}: {sentence}"), soft_wrap=True)
     for what in plane.not_honoured:
         console.print(Text(f"not enforced: {what}", style="dim"), soft_wrap=True)
+
+
+def _print_followed(plane: Status, console: Console) -> None:
+    """The branch, then a line an application; why it is not in order below it."""
+    found = plane.following
+    if found is None:
+        return
+    console.print(Text(f"follows {found.branch} of {found.repository} at {found.commit[:12]}"), soft_wrap=True)
+    if found.message:
+        console.print(Text(found.message, style="yellow"), soft_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("APPLICATION", "STATE", "COMMIT", "SINCE"):
+        table.add_column(heading, no_wrap=True)
+    for one in found.applications:
+        table.add_row(one.name, Text(one.state, style="" if one.state == "Synced" else "yellow"), one.applied[:12] or "–", one.since)
+    console.print(table)
+    for one in found.applications:
+        if one.message:
+            console.print(Text(f"{one.name}, {one.state}: {one.message}", style="yellow"), soft_wrap=True)
+    if found.healed:
+        console.print(Text(f"put back {found.healed} {'time' if found.healed == 1 else 'times'}, last {found.last_healed}"), soft_wrap=True)
 
 
 def print_bindings(plane: Status, console: Console) -> None:

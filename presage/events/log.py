@@ -72,8 +72,12 @@ class EventLog(Protocol):
         """Let the log go; more than once is harmless."""
 
 
-def open_event_log(url: str, topic: str, partitions: int = 4) -> EventLog:
-    """The topic in the log at `url` (`sqlite:FOLDER`, or a folder's path alone), made where it is missing.
+def open_event_log(url: str, topic: str, partitions: int = 4, *, producer: str = "", patience: float = 10.0) -> EventLog:
+    """The topic in the log at `url` (`sqlite:FOLDER`, or a folder's path alone; `process:ADDRESS`: another process keeps that log), made
+    where it is missing.
+
+    For a log in another process: producer names who appends, so that nothing which an earlier opening of the same name has still on its way
+    is added after this one; patience: seconds that one call may take.
 
     Raises UsageError on an unknown kind of log or a topic that is no plain name, StateError where it cannot be opened or was
     made with another number of partitions.
@@ -81,10 +85,14 @@ def open_event_log(url: str, topic: str, partitions: int = 4) -> EventLog:
     kind, colon, place = url.partition(":")
     if not colon or "/" in kind:
         kind, place = "sqlite", url
-    if kind != "sqlite" or not place:
+    if kind not in ("sqlite", "process") or not place:
         raise UsageError(f"{url!r} names no event log. Write sqlite:FOLDER.")
     if not topic.replace("-", "").replace("_", "").isalnum():
         raise UsageError(f"{topic!r} is no topic. Use letters, digits, - and _.")
+    if kind == "process":
+        from presage.events.remote import RemoteEventLog
+
+        return RemoteEventLog(place, topic, partitions, producer, patience)
     from presage.events.embedded import EmbeddedEventLog
 
     return EmbeddedEventLog(Path(place.removeprefix("//")) / f"{topic}.db", partitions)

@@ -5,8 +5,8 @@
     store.write("incident", rows)                   # an older row never replaces a newer one
     [row] = store.read("incident", ["server-01"])   # None where nothing is known
 
-One interface, so that another store can take SQLite's place; one blob an entity and feature service, so that a read is one
-look-up however many features the row has.
+One interface and two stores: a SQLite file, for what runs on one node, and Redis, for predictors on several. One blob an entity and feature
+service, so that a read is one look-up however many features the row has.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ from presage.errors import UsageError
 from presage.features.declaration import BoundView
 from presage.telemetry.clock import StreamClock
 
+REDIS_KINDS = ("redis", "rediss", "unix")
 Floats = npt.NDArray[np.float32]
 
 
@@ -52,7 +53,11 @@ class ServiceDescription:
 
 
 class OnlineStore(Protocol):
-    """Implementations are safe for one writing process beside any number of readers; one instance serves one thread at a time."""
+    """Implementations are safe for one writing process beside any number of readers; one instance serves one thread at a time.
+
+    heals: whether it works again by itself after a StateError; one that does not is closed and opened anew."""
+
+    heals: bool
 
     def put_service(self, service: str, bound: BoundView, source: str, clock: StreamClock) -> None:
         """Make or renew a service. Rows of another declaration or source are dropped, and rows that the new clock has not
@@ -75,13 +80,19 @@ class OnlineStore(Protocol):
 
 
 def open_online_store(url: str, read_only: bool = False) -> OnlineStore:
-    """The store at `url` (`sqlite:PATH`).
+    """The store at `url`: `sqlite:PATH`, or a Redis as presage.redis writes it (`redis://HOST:PORT/DB`).
 
-    read_only: never makes or changes the file. Raises UsageError on an unknown kind, StateError where it cannot be opened.
+    read_only: never makes or changes anything. Raises UsageError on an unknown kind, StateError where a file cannot be opened; a Redis
+    that is out says so when it is asked.
     """
     kind, _, place = url.partition(":")
+    if kind in REDIS_KINDS and place.startswith("//"):
+        from presage.features.redis_store import RedisOnlineStore
+        from presage.redis import RedisPlace
+
+        return RedisOnlineStore(RedisPlace.parse(url), read_only=read_only)
     if kind != "sqlite" or not place:
-        raise UsageError(f"{url!r} names no online store. Write sqlite:PATH.")
+        raise UsageError(f"{url!r} names no online store. Write sqlite:PATH, redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///SOCKET.")
     from presage.features.sqlite_store import SqliteOnlineStore
 
     return SqliteOnlineStore(Path(place.removeprefix("//")), read_only=read_only)

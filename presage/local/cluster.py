@@ -8,23 +8,24 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from presage.errors import PresageError
 from presage.files import write_json
-from presage.local.addresses import PodAddress
+from presage.local.addresses import PodAddress, pod_address
 from presage.local.authority import Authority
 from presage.local.children import MARK
 from presage.local.clients import Clients
 from presage.local.identities import Identities
-from presage.local.invocation import Invocation
+from presage.local.invocation import Invocation, hosts_of
 from presage.local.invocation import check as check_pod
 from presage.local.mesh.envoy.program import command
 from presage.local.mesh.kinds.names import Name
 from presage.local.mesh.pods import STATS_PORT
 from presage.local.mesh.reading import Mesh, read_mesh
-from presage.local.observe import Observer, prometheus_workload
+from presage.local.observe import PORT, Observer, prometheus_workload
 from presage.local.pod import PROXY, PodRun, Site
 from presage.local.pods import Container, Pod, Workload
 from presage.local.probe import Probe
@@ -34,7 +35,7 @@ from presage.local.record import ClientRecord, Plan, RouteRecord
 from presage.local.rollout import Strategy
 from presage.local.secrets import Secrets
 from presage.local.tokens import TokenIssuer
-from presage.local.traffic import Traffic, addresses
+from presage.local.traffic import Traffic, addresses, names_of
 from presage.local.vault import EDGE, PlaneVault
 from presage.local.volumes import Volumes, swap
 from presage.manifests.objects import Manifest
@@ -56,12 +57,12 @@ class Cluster:
         self._secrets = Secrets(root, authority, self._vault.operator)
         self.volumes = Volumes(root, [], self._secrets.data, self._token)
         self._identities = Identities(self._vault, self._memory)
-        self._traffic = Traffic(self._folder, self._plane / "logs")
+        self._traffic = Traffic(self._folder, self._plane / "logs", partial(pod_address, root))
         self._clients = Clients(root, self._vault, self.issuer)
         self._publishing = Publishing(root, self._vault)
         self._observer = Observer(self._plane / "prometheus")
         self._mesh: Mesh | None = None
-        self._hosts: dict[str, str] = {}
+        self._hosts: dict[Path, dict[str, str]] = {}
         self._edge = b""
         self._show_again = 0.0
         self.site = Site(root, self.volumes, changed, self._waits, self._proxy, self._proxy_container)
@@ -106,6 +107,8 @@ class Cluster:
         self.volumes.discard(pod)
         self._traffic.forget(pod)
         self._identities.forget(pod)
+        self._hosts.pop(hosts_of(self._root, pod), None)
+        hosts_of(self._root, pod).unlink(missing_ok=True)
 
     def routes(self) -> list[RouteRecord]:
         return self._traffic.routes()
@@ -116,6 +119,10 @@ class Cluster:
     def gateway(self, pods: list[PodRun]) -> str | None:
         """`127.x.y.z:port` of the first gateway."""
         return next((f"{pod.address.outer}:{pod.pod.gateway_ports[0]}" for pod in pods if pod.pod.proxy == "gateway" and pod.pod.gateway_ports), None)
+
+    def prometheus(self, pods: list[PodRun]) -> str | None:
+        """`127.x.y.z:port` of the plane's Prometheus, once it answers."""
+        return next((f"{pod.address.outer}:{PORT}" for pod in pods if pod.pod.proxy == "prometheus" and pod.ready), None)
 
     @staticmethod
     def revisions(root: Path, plan: Plan) -> dict[tuple[str, str], str]:
@@ -170,9 +177,19 @@ class Cluster:
             return
         gateways = {Name(pod.pod.namespace, pod.pod.workload.removesuffix("-istio")): pod.address.outer for pod in pods if pod.pod.proxy == "gateway"}
         found = addresses(self._mesh, self._traffic.members, gateways)
-        if found != self._hosts:
-            write_json(self._plane / "hosts.json", found)
-            self._hosts = found
+        self._write_names(self._plane / "hosts.json", found)
+        for run in pods:
+            pod = run.pod
+            called = self._traffic.outbound(pod).values()
+            own = {known: place for name, place in called for known in names_of(name)}
+            own |= {name.name: place for name, place in called if name.namespace == pod.namespace}
+            self._write_names(hosts_of(self._root, pod), found | own)
+
+    def _write_names(self, file: Path, names: dict[str, str]) -> None:
+        if names != self._hosts.get(file):
+            file.parent.mkdir(mode=0o700, exist_ok=True)
+            write_json(file, names)
+            self._hosts[file] = names
 
     def _token(self, pod: Pod, audience: str, seconds: int) -> str:
         return self.issuer.service_account(pod.namespace, pod.service_account, [audience], seconds, pod.name)
@@ -227,6 +244,10 @@ def checked(root: Path, objects: list[Manifest]) -> tuple[Reading, Mesh]:
         reading.workloads.append(Workload("Gateway", pod, Strategy("RollingUpdate", 1, 1, 0)))
     if (watching := prometheus_workload(objects, reading.note)) is not None:
         reading.workloads.append(watching)
+    else:
+        for scaling in reading.scalings:
+            reading.note("ScaledObjects: no Prometheus tells the load here, so replicas stay at the least", f"{scaling.namespace}/{scaling.workload}")
+        reading.scalings.clear()
     volumes = Volumes(root, objects, _nothing, lambda pod, audience, seconds: "")
     for found in (*(workload.pod(0) for workload in reading.workloads), *(one.template for one in reading.periodic)):
         check_pod(found, volumes)

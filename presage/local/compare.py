@@ -35,8 +35,12 @@ class Difference(msgspec.Struct, frozen=True):
     rendered: str
     running: str
 
+    @property
+    def remedy(self) -> str:
+        return "`presage apply` brings them together, or, where the plane follows a branch, `presage status` says why it does not."
+
     def __str__(self) -> str:
-        return f"{self.object}: {self.field} is rendered as {self.rendered}, and runs as {self.running}. `presage apply` brings them together."
+        return f"{self.object}: {self.field} is rendered as {self.rendered}, and runs as {self.running}. {self.remedy}"
 
 
 def compare(state: State | None = None, manifests: Path | None = None) -> list[Difference]:
@@ -45,9 +49,26 @@ def compare(state: State | None = None, manifests: Path | None = None) -> list[D
     record, plan = read_record(state.plane), read_plan(state.plane)
     if record is None or plan is None or not record.alive:
         raise PlaneError(f"nothing runs in {state.root} that could be compared. `presage up` starts it.")
-    folder = manifests or manifests_folder()
-    rendered = make_plan(state, overlay=plan.overlay, source=plan.source, speed=plan.speed, manifests=folder, say=lambda sentence: None)
-    return [*_between(rendered.objects, plan.objects), *_processes(state, plan, record), *_routes(plan, record)]
+    committed = _committed(state) if manifests is None else None
+    folder = Path(plan.manifests) if committed is not None else manifests or manifests_folder()
+    rendered = make_plan(
+        state, overlay=plan.overlay, source=plan.source, speed=plan.speed, manifests=folder, rendered=committed, say=lambda sentence: None,
+        bound=plan.bindings if committed is not None else None,
+    )  # fmt: skip
+    return [*_between(rendered.objects, plan.objects), *_processes(state, plan, record), *routes(plan, record)]
+
+
+def _committed(state: State) -> dict[str, bytes] | None:
+    """What the branch that the plane follows has rendered; None where it follows none."""
+    from presage.local.following import read_following
+    from presage.local.following.commits import rendered_at
+    from presage.release.repository import Repository
+
+    following = read_following(state.plane)
+    if following is None:
+        return None
+    repository = Repository(Path(following.repository), following.branch)
+    return rendered_at(repository, repository.head(), following.overlay)
 
 
 def _between(rendered: list[Manifest], applied: list[Manifest]) -> Iterator[Difference]:
@@ -82,8 +103,10 @@ def _processes(state: State, plan: Plan, record: PlaneRecord) -> Iterator[Differ
     for key, workload in workloads.items():
         pods = running.pop(key, {})
         name = f"{workload.kind} {key[0]}/{key[1]}"
-        if len(pods) != workload.strategy.replicas:
-            yield Difference(name, "spec.replicas", str(workload.strategy.replicas), str(len(pods)))
+        scaled = record.scaled.get("/".join(key))
+        wanted = workload.strategy.replicas if scaled is None else scaled.replicas
+        if len(pods) != wanted:
+            yield Difference(name, "spec.replicas", str(wanted), str(len(pods)))
         for pod, processes in pods.items():
             yield from _pod(f"{name}, Pod {pod}", replace(workload.template, name=pod), processes, volumes, state)
     for namespace, workload_name in running:
@@ -134,13 +157,18 @@ def _program(place: str, pod: Pod, container: Container, process: ProcessRecord,
         if due != there:
             yield Difference(place, f"container {container.name}: env {variable.name}", _text(due), _text(there))
     everywhere = psutil.net_connections("inet")
-    listening = {found.laddr.port for found in everywhere if found.status == psutil.CONN_LISTEN and found.laddr and found.laddr.ip == process.inner}
+    # gRPC's core listens on its address as IPv6 writes it
+    listening = {
+        found.laddr.port for found in everywhere
+        if found.status == psutil.CONN_LISTEN and found.laddr and found.laddr.ip.removeprefix("::ffff:") == process.inner
+    }  # fmt: skip
     for port_name, port in container.ports:
         if port not in listening:
             yield Difference(place, f"container {container.name}: port {port_name}", f"{process.inner}:{port}", "nobody listens")
 
 
-def _routes(plan: Plan, record: PlaneRecord) -> Iterator[Difference]:
+def routes(plan: Plan, record: PlaneRecord) -> Iterator[Difference]:
+    """Weights that are routed otherwise than planned."""
     now = {route.name: route for route in record.routes}
     for manifest in plan.objects:
         if manifest["kind"] != "HTTPRoute":

@@ -123,8 +123,12 @@ class ContainerRun:
     async def _end(self, process: Process, end: "asyncio.Task[int | None]", at_once: bool) -> None:
         self._set(phase="stopping", ready=False)
         if not at_once:
-            process.signal(signal.SIGTERM)
-            await asyncio.wait({end}, timeout=self._invocation.grace if self._invocation else 0)
+            grace = self._invocation.grace if self._invocation else 0
+            if lingers := min(self.container.lingers, grace):
+                await asyncio.wait({end}, timeout=lingers)
+            if not end.done():
+                process.signal(signal.SIGTERM)
+            await asyncio.wait({end}, timeout=grace - lingers)
         if not end.done():
             process.kill_group()
 

@@ -12,7 +12,12 @@ from presage.errors import PlaneError
 OURS = frozenset({"presage/serving", "presage/training"})
 IMAGE_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "OMP_WAIT_POLICY": "PASSIVE", "ORT_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
 # Foreign images: the programs of theirs that the environment or this machine holds, as the image calls them.
-FOREIGN: Mapping[str, tuple[str, ...]] = {"openbao/openbao": ("bao",), "chrislusf/seaweedfs": ("weed",)}
+TRITON = "nvidia/tritonserver"
+FOREIGN: Mapping[str, tuple[str, ...]] = {
+    "openbao/openbao": ("bao",), "chrislusf/seaweedfs": ("weed",), "redis": ("redis-server",), TRITON: ("tritonserver", "curl"),
+}  # fmt: skip
+# Programs of theirs for which one of ours stands, as a module.
+STAND_INS: Mapping[str, str] = {"tritonserver": "inference.triton"}
 
 
 def ours(image: str) -> bool:
@@ -33,7 +38,7 @@ def program(place: str, image: str, command: Sequence[str]) -> list[str]:
     if not command:
         raise PlaneError(f"{place}: the container has no command, and the plane reads no image for its entry point. Write it.")
     if name in FOREIGN:
-        return [_foreign(place, image, command[0]), *command[1:]]
+        return [*_foreign(place, image, command[0]), *command[1:]]
     if command[0] in ("python", "python3"):
         return [sys.executable, *command[1:]]
     script = Path(sysconfig.get_path("scripts")) / Path(command[0]).name
@@ -42,15 +47,18 @@ def program(place: str, image: str, command: Sequence[str]) -> list[str]:
     return [str(script), *command[1:]]
 
 
-def _foreign(place: str, image: str, word: str) -> str:
+def _foreign(place: str, image: str, word: str) -> list[str]:
     known = FOREIGN[_name(image)]
     if Path(word).name not in known:
         raise PlaneError(f"{place}: {word!r} is no program that the plane knows of {image}. It knows {', '.join(known)}.")
+    if (module := STAND_INS.get(Path(word).name)) is not None:
+        return [sys.executable, "-m", module]
     here = Path(sysconfig.get_path("scripts")) / Path(word).name
     found = str(here) if here.is_file() else shutil.which(Path(word).name)
     if found is None:
-        raise PlaneError(f"{place}: {word!r}, which stands for {image}, is not installed. `make install` puts it there.")
-    return found
+        remedy = "`make install` brings what Python packages hold, `make tools` what Debian's do"
+        raise PlaneError(f"{place}: {word!r}, a program of {image}, is not on this machine. {remedy}.")
+    return [found]
 
 
 def _name(image: str) -> str:

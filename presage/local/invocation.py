@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from presage.errors import PlaneError
+from presage.files import write_bytes
 from presage.hosts import VARIABLE
 from presage.local.addresses import PodAddress
 from presage.local.children import MARK
@@ -18,6 +19,7 @@ from presage.local.volumes import Volumes
 # What a program of this machine needs from the session it was started in; everything else comes from the manifest.
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ", "SSL_CERT_FILE")
 _FIELDS = ("metadata.name", "metadata.namespace", "spec.serviceAccountName", "status.podIP", "status.hostIP")
+_UID = "metadata.uid"
 _LABEL = "metadata.labels['"
 TERMINATION = "/dev/termination-log"  # where a cluster looks for a container's last words
 
@@ -50,11 +52,25 @@ def invocation(pod: Pod, container: Container, address: PodAddress, volumes: Vol
     for variable in container.env:
         given[variable.name] = expand_variables(_value(place, pod, variable, address, volumes), given)
     environment |= {name: rewrite(value) for name, value in given.items()}
-    environment |= {MARK: str(root.resolve()), VARIABLE: str(root / "plane" / "hosts.json")}
+    environment |= {MARK: str(root.resolve()), VARIABLE: str(_hosts(root, pod))}
     words = [rewrite(expand_variables(word, given)) for word in (*container.command, *container.args)]
     count = len(container.command)
     command = [*program(place, container.image, words[:count]), *words[count:]]
     return Invocation(command, environment, volumes.working_folder(pod), log, pod.grace)
+
+
+def hosts_of(root: Path, pod: Pod) -> Path:
+    """Where the names lie that this Pod's programs can call: the plane's, and the Services that its own Envoy takes calls to."""
+    return root / "plane" / "hosts" / f"{pod.namespace}.{pod.name}.json"
+
+
+def _hosts(root: Path, pod: Pod) -> Path:
+    """The Pod's own file; until the plane has written it, what it knows for all."""
+    file, shared = hosts_of(root, pod), root / "plane" / "hosts.json"
+    if not file.exists() and shared.exists():
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        write_bytes(file, shared.read_bytes())
+    return file
 
 
 def substitution(pod: Pod, containers: tuple[Container, ...], address: PodAddress, volumes: Volumes) -> Substitution:
@@ -66,9 +82,11 @@ def substitution(pod: Pod, containers: tuple[Container, ...], address: PodAddres
 
 
 def foreign_rewrite(pod: Pod, address: PodAddress, volumes: Volumes) -> Substitution | None:
-    """How ConfigMaps of a Pod of foreign programs are rewritten; None where our own programs read them, which take all paths from args and env."""
+    """How ConfigMaps of a Pod are rewritten that foreign programs read; None where none does: our own take all paths from args and env."""
     containers = (*pod.init_containers, *pod.containers)
-    return None if all(ours(one.image) for one in containers) else substitution(pod, containers, address, volumes)
+    shown = {volume.name for volume in pod.volumes if any(source.kind == "ConfigMap" for source in volume.files)}
+    read = any(not ours(one.image) and any(volume in shown for volume, _, _ in one.mounts) for one in containers)
+    return substitution(pod, containers, address, volumes) if read else None
 
 
 def check(pod: Pod, volumes: Volumes) -> None:
@@ -111,9 +129,11 @@ def _value(place: str, pod: Pod, variable: Variable, address: PodAddress, volume
         return variable.value
     if variable.pod_field.startswith(_LABEL):
         return pod.labels.get(variable.pod_field.removeprefix(_LABEL).removesuffix("']"), "")
+    if variable.pod_field == _UID:
+        return volumes.uid(pod)
     fields = dict(zip(_FIELDS, (pod.name, pod.namespace, pod.service_account, address.outer, address.outer), strict=True))
     if variable.pod_field not in fields:
-        raise PlaneError(f"{place}: {variable.name} wants the field {variable.pod_field!r}. The plane knows {', '.join(fields)} and labels.")
+        raise PlaneError(f"{place}: {variable.name} wants the field {variable.pod_field!r}. The plane knows {', '.join((*fields, _UID))} and labels.")
     return fields[variable.pod_field]
 
 

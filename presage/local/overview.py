@@ -1,6 +1,7 @@
 """`presage.status()`: what runs in a state directory, where, since when."""
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -61,12 +62,39 @@ class Client(msgspec.Struct, frozen=True):
     token: str | None = None
 
 
+class FollowedApplication(msgspec.Struct, frozen=True):
+    """state: Synced, OutOfSync (about to be applied), Refused (by an admission policy), Failed (cannot be run) or Degraded (applied, and does not come up);
+    message: why. wanted, applied: commits. since: of this state, UTC."""
+
+    name: str
+    state: str
+    wanted: str
+    applied: str
+    message: str
+    since: str
+
+
+class Followed(msgspec.Struct, frozen=True):
+    """The branch that the plane follows, and the commit it is at. message: why the commit as a whole cannot be taken.
+
+    healed: how often it put back what somebody else had changed; last_healed: what that was."""
+
+    repository: str
+    branch: str
+    commit: str
+    message: str
+    healed: int
+    last_healed: str
+    applications: list[FollowedApplication]
+
+
 class Status(msgspec.Struct, frozen=True):
     """The plane of one state directory. overlay is None where nothing runs.
 
     bindings: release names left to this machine and what they stand for. overrides: what the command line changed. trouble: why a newer
     plan was not taken, or what the plane itself waits for.
     not_honoured: what the manifests ask that plain processes cannot be held to, with who asks it.
+    scaled: Deployments whose replicas follow the load → how many, of how many, and why, in words.
     """
 
     overlay: str | None
@@ -80,6 +108,8 @@ class Status(msgspec.Struct, frozen=True):
     overrides: list[str]
     not_honoured: dict[str, list[str]]
     trouble: str = ""
+    following: Followed | None = None
+    scaled: dict[str, str] = {}
 
     @property
     def running(self) -> bool:
@@ -103,6 +133,7 @@ def status(state: State | None = None) -> Status:
     return Status(
         record.overlay, str(state.root), record.ready, [_process(process) for process in record.processes], routes, _endpoints(record), client,
         record.bindings, record.overrides, record.not_honoured, record.trouble or record.waiting,
+        _followed(state), {name: f"{one.replicas} of {one.least} to {one.most} replicas; {one.because}" for name, one in record.scaled.items()},
     )
 
 
@@ -114,9 +145,22 @@ def status_document(plane: Status) -> dict[str, Any]:
     """The document that `presage status -o json` prints (docs/schemas/status.json)."""
     whole = msgspec.to_builtins(plane)
     processes = [{name: process[name] for name in _LISTED} for process in whole["processes"]]
-    return {name: whole[name] for name in ("overlay", "state", "processes", "routes", "endpoints", "client")} | {
+    return {name: whole[name] for name in ("overlay", "state", "processes", "routes", "endpoints", "client", "following")} | {
         "processes": processes, "client": {name: whole["client"][name] for name in _CLIENT},
     }  # fmt: skip
+
+
+def _followed(state: State) -> Followed | None:
+    from presage.local.following.record import read_following
+
+    found = read_following(state.plane)
+    if found is None:
+        return None
+    applications = [
+        FollowedApplication(one.name, one.state, one.wanted, one.applied, one.message, f"{datetime.fromtimestamp(one.since, UTC):%Y-%m-%dT%H:%M:%SZ}")
+        for one in found.applications
+    ]  # fmt: skip
+    return Followed(found.repository, found.branch, found.commit, found.message, found.healed, found.last_healed, applications)
 
 
 def _process(record: ProcessRecord) -> ProcessStatus:
@@ -136,10 +180,11 @@ def _endpoints(record: PlaneRecord) -> Endpoints:
     if serving is None:
         return Endpoints()
     metrics = f"http://{serving.inner}:{serving.ports.get('metrics', next(iter(serving.ports.values())))}/metrics"
+    grpc = next((port for name, port in serving.ports.items() if "grpc" in name or "h2c" in name), None)
     if record.gateway is not None:
         host = next((route.hosts[0] for route in record.routes if route.name.endswith(f"/{serving.serves}") and route.hosts), None)
-        port = record.gateway.rpartition(":")[2]
-        return Endpoints(rest=f"https://{host}:{port}" if host else None, gateway=f"https://{record.gateway}", metrics=metrics)
+        door = f"{host}:{record.gateway.rpartition(':')[2]}" if host else None
+        rest = f"https://{door}" if door else None
+        return Endpoints(rest=rest, grpc=door if grpc else None, gateway=f"https://{record.gateway}", metrics=metrics)
     first = next(iter(serving.ports.values()))
-    grpc = next((port for name, port in serving.ports.items() if "grpc" in name or "h2c" in name), None)
     return Endpoints(rest=f"http://{serving.address}:{first}", grpc=f"{serving.address}:{grpc}" if grpc else None, metrics=metrics)

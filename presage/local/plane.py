@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,8 @@ from presage.errors import PlaneError, StateError
 from presage.files import write_json
 from presage.local.children import end_marked, marked
 from presage.local.cluster import Cluster
+from presage.local.following.begin import stop_following
+from presage.local.following.record import following_path, read_following
 from presage.local.holds import held, holder
 from presage.local.overview import Status, status
 from presage.local.planning import make_plan
@@ -46,18 +49,41 @@ def up(
     retrain: bool = False,
     state: State | None = None,
     manifests: Path | None = None,
+    follow: str | None = None,
+    repository: Path | None = None,
     say: Say = lambda sentence: None,
 ) -> Status:
     """Run an overlay on this machine; returns once everything is ready. Trains first where the overlay wants a local release and there is none.
 
     detach: the plane outlives this process; otherwise it ends with it. source, speed: of the telemetry, in place of the manifest's.
     retrain: train even if there is a release. manifests: the folder that holds overlays/ (default: the repository's). say: hears progress.
+    follow: a branch of `repository` (default: the manifests' own): what runs is what its newest commit has rendered, and stays so (presage.local.following).
     A plane already running is moved to what is asked, as `apply` does; Pods whose program was killed are taken over as they run.
     Raises PlaneError with the failing container's own last words, UsageError, InputError; a plane that was started for this is stopped then.
     """
     state = state or State.open()
+    if follow is not None:
+        from presage.local.following import begin
+
+        with _at_work(state):
+            begun = begin(state, repository or manifests_folder().parent, follow, overlay)
+            for sentence in begun.said:
+                say(sentence)
+            plan = make_plan(
+                state, overlay=overlay, source=source, speed=speed, retrain=retrain, manifests=begun.manifests, rendered=begun.rendered, say=say
+            )  # fmt: skip
+            begun.go_on(plan)  # before anything runs: whatever kills this command, the supervisor goes on with the branch
+            if (running := _running(state)) is not None:
+                return _converge(state, running, plan, say, follows=True)
+            try:
+                return _start(state, plan, detach, say, follows=True)
+            except BaseException:
+                stop_following(state)
+                raise
     with _at_work(state):
         plan = make_plan(state, overlay=overlay, source=source, speed=speed, retrain=retrain, manifests=manifests or manifests_folder(), say=say)
+        if branch := stop_following(state):
+            say(f"{branch} is not followed any more")
         if (running := _running(state)) is not None:
             return _converge(state, running, plan, say)
         return _start(state, plan, detach, say)
@@ -73,6 +99,8 @@ def apply(*, state: State | None = None, manifests: Path | None = None, say: Say
         running, before = _running(state), read_plan(state.plane)
         if running is None or before is None:
             raise PlaneError(f"nothing runs in {state.root} that could be moved. `presage up` starts it.")
+        if (following := read_following(state.plane)) is not None:
+            say(f"this plane follows {following.branch}: what its newest commit does not hold is put back")
         plan = make_plan(state, overlay=before.overlay, source=before.source, speed=before.speed, manifests=manifests or manifests_folder(), say=say)
         return _converge(state, running, plan, say)
 
@@ -81,6 +109,7 @@ def down(state: State | None = None) -> int:
     """Stop the plane of `state` and whatever it left; how many of its processes ran. Raises PlaneError if something would not end."""
     state = state or State.open()
     with _at_work(state):
+        stop_following(state)
         return _stop(state)
 
 
@@ -96,15 +125,15 @@ def _running(state: State) -> PlaneRecord | None:
     return record if record is not None and record.alive and record.phase == "running" else None
 
 
-def _converge(state: State, running: PlaneRecord, plan: Plan, say: Say) -> Status:
+def _converge(state: State, running: PlaneRecord, plan: Plan, say: Say, *, follows: bool = False) -> Status:
     if running.digest == digest_of(plan):
         say("already running")
     else:
         write_json(plan_path(state.plane), msgspec.to_builtins(plan))
-    return _wait_until_ready(state, plan, None, say)
+    return _wait_until_ready(state, plan, None, say, follows=follows)
 
 
-def _start(state: State, plan: Plan, detach: bool, say: Say) -> Status:
+def _start(state: State, plan: Plan, detach: bool, say: Say, *, follows: bool = False) -> Status:
     if _undamaged_record(state) is None:
         record_path(state.plane).unlink(missing_ok=True)
     write_json(plan_path(state.plane), msgspec.to_builtins(plan))
@@ -117,22 +146,30 @@ def _start(state: State, plan: Plan, detach: bool, say: Say) -> Status:
         log.chmod(0o600)
         supervisor = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
     try:
-        return _wait_until_ready(state, plan, supervisor, say)
+        return _wait_until_ready(state, plan, supervisor, say, follows=follows)
     except BaseException:
         _stop(state, supervisor.pid)
         supervisor.wait()
         raise
 
 
-def _wait_until_ready(state: State, plan: Plan, supervisor: "subprocess.Popen[bytes] | None", say: Say) -> Status:
-    """Poll the record until everything is as the plan says. Raises PlaneError where that will not happen."""
+def _wait_until_ready(state: State, plan: Plan, supervisor: "subprocess.Popen[bytes] | None", say: Say, *, follows: bool = False) -> Status:
+    """Poll the record until everything is as the plan says. Raises PlaneError where that will not happen.
+
+    follows: where somebody writes another plan meanwhile, that one is waited for; else it is an error.
+    """
     until = time.monotonic() + PATIENCE
     wanted = digest_of(plan)
     revisions = Cluster.revisions(state.root, plan)
     heard: set[str] = set()
+    replaced = _Replaced(state, wanted)
     while time.monotonic() < until:
         if supervisor is not None and supervisor.poll() is not None:
             raise PlaneError(_last_line(state.plane / "logs" / "supervisor.log") or f"the supervisor ended with exit code {supervisor.returncode}.")
+        if (other := replaced.look()) is not None:
+            if not follows:
+                raise PlaneError("the plan was put back: this plane follows a branch. Commit the change there, or end it (`presage up` without --follow).")
+            wanted, revisions = replaced.wanted, Cluster.revisions(state.root, other)
         record = read_record(state.plane)
         if supervisor is None and (record is None or not record.alive):
             raise PlaneError(f"the plane's program ended: {_last_line(state.plane / 'logs' / 'supervisor.log')}. `presage up` starts it again.")
@@ -155,6 +192,26 @@ def _wait_until_ready(state: State, plan: Plan, supervisor: "subprocess.Popen[by
     if record is not None and record.waiting:
         waiting.append(record.waiting)
     raise PlaneError(f"not ready after {PATIENCE:.0f} s: {', '.join(waiting)}. `presage logs NAME` shows what each wrote.")
+
+
+@dataclass
+class _Replaced:
+    """wanted: digest of the plan that is waited for."""
+
+    state: State
+    wanted: str
+    _seen: int = 0
+
+    def look(self) -> Plan | None:
+        """The plan that somebody has written in its place since the last look, where a branch is followed; it is what is wanted then."""
+        if not following_path(self.state.plane).is_file() or (now := plan_path(self.state.plane).stat().st_mtime_ns) == self._seen:
+            return None
+        self._seen = now
+        found = read_plan(self.state.plane)
+        if found is None or (digest := digest_of(found)) == self.wanted:
+            return None
+        self.wanted = digest
+        return found
 
 
 def require_room(root: Path, free: int) -> None:

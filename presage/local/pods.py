@@ -22,7 +22,8 @@ class Variable:
 
 @dataclass(frozen=True)
 class Container:
-    """memory_limit in bytes, None without one. mounts: (volume, mountPath, path inside the volume). sources: (kind, name) of envFrom."""
+    """memory_limit in bytes, None without one. mounts: (volume, mountPath, path inside the volume). sources: (kind, name) of envFrom.
+    lingers: seconds that it goes on before it is told to end (preStop sleep)."""
 
     name: str
     image: str
@@ -36,6 +37,7 @@ class Container:
     readiness: Probe | None
     liveness: Probe | None
     memory_limit: int | None
+    lingers: float = 0
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ Nothing is passed over in silence: a kind or field that the plane does not know 
 and cannot enforce on plain processes goes into `not_honoured`, which `presage up` and `presage status` show.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from presage.errors import PlaneError
+from presage.local.autoscaling import Scaling, read_scaling
 from presage.local.cron import Schedule
 from presage.local.pods import Periodic, Pod, Workload
 from presage.local.rollout import Strategy, read_strategy
@@ -19,11 +20,14 @@ from presage.manifests.objects import Manifest, group, label
 
 @dataclass
 class Reading:
-    """What reading gathers. not_honoured: what cannot be enforced here → which workloads or objects ask it."""
+    """What reading gathers. scalings: what scales Deployments, if their load can be told here.
+
+    not_honoured: what cannot be enforced here → which workloads or objects ask it."""
 
     workloads: list[Workload] = field(default_factory=list)
     periodic: list[Periodic] = field(default_factory=list)
     mesh: list[Manifest] = field(default_factory=list)
+    scalings: list[Scaling] = field(default_factory=list)
     not_honoured: dict[str, list[str]] = field(default_factory=dict)
 
     def note(self, text: str, who: str) -> None:
@@ -37,9 +41,10 @@ _MESH = frozenset({
     "Service", "Gateway", "HTTPRoute", "AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication", "DestinationRule", "EnvoyFilter",
 })  # fmt: skip
 _OBSERVED = frozenset({"PodMonitor", "PrometheusRule"})  # by Prometheus, where it is installed (presage.local.observe)
+_SCALES = "ScaledObject"  # by what Prometheus and processes tell (presage.local.scaler)
 _ROLES = "Roles and RoleBindings: there is no API server to ask"
 _QUOTAS = "ResourceQuotas and LimitRanges: the machine itself is the limit"
-_ADMISSION = "admission policies: there is no API server to ask them; the gate refuses what they would"
+_ADMISSION = "admission policies: there is no API server; a plane that follows a branch asks them itself, and the gate refuses what they would"
 _EGRESS = "ServiceEntries and Sidecars (egress): programs reach what this machine reaches"
 _POLICIES = "NetworkPolicies: processes of one machine reach each other's inner addresses; the mesh's own rules hold on the outer ones"
 _ELSEWHERE = {
@@ -47,6 +52,7 @@ _ELSEWHERE = {
     "PodDisruptionBudget": "PodDisruptionBudgets: nobody drains this machine", "ResourceQuota": _QUOTAS, "LimitRange": _QUOTAS,
     "HorizontalPodAutoscaler": "HorizontalPodAutoscalers: replicas stay as written", "ServiceEntry": _EGRESS, "Sidecar": _EGRESS,
     "ValidatingAdmissionPolicy": _ADMISSION, "ValidatingAdmissionPolicyBinding": _ADMISSION,
+    "TriggerAuthentication": "TriggerAuthentications: the plane's Prometheus asks nobody who they are",
 }  # fmt: skip
 _NAMESPACE = "Pod security of the namespace: programs run as you do, with your rights"
 INJECTION = "istio-injection"
@@ -73,10 +79,27 @@ def read(objects: list[Manifest]) -> Reading:
         elif kind in _ELSEWHERE:
             if text := _ELSEWHERE[kind]:
                 reading.note(text, label(manifest))
+        elif kind == _SCALES:
+            continue
         elif kind not in _LOOKED_UP or group(manifest):
             raise PlaneError(f"{label(manifest)}: the plane does not run this kind. Leave it out of the overlay, or run it in a cluster.")
+    _read_scalings(objects, reading)
     _check_references(objects, reading)
     return reading
+
+
+def _read_scalings(objects: list[Manifest], reading: Reading) -> None:
+    """ScaledObjects; a Deployment begins with the fewest replicas that its own allows."""
+    deployments = {(_namespace(found), found["metadata"]["name"]): found for found in objects if found["kind"] == "Deployment"}
+    for manifest in objects:
+        if manifest["kind"] != _SCALES:
+            continue
+        named = ((manifest.get("spec") or {}).get("scaleTargetRef") or {}).get("name")
+        scaling = read_scaling(manifest, deployments.get((_namespace(manifest), str(named))))
+        reading.scalings.append(scaling)
+        reading.workloads = [
+            replace(one, strategy=replace(one.strategy, replicas=scaling.least)) if one.key == scaling.key else one for one in reading.workloads
+        ]
 
 
 def _read_deployment(manifest: Manifest, injected: set[str], reading: Reading) -> Workload:

@@ -92,6 +92,15 @@ class JobRecord(msgspec.Struct):
     ended: str
 
 
+class ScaleRecord(msgspec.Struct, frozen=True):
+    """A Deployment that is scaled: the replicas that are wanted now, within which bounds, and why."""
+
+    replicas: int
+    least: int
+    most: int
+    because: str
+
+
 class PlaneRecord(msgspec.Struct):
     """The whole plane. supervisor: its process id; created: that process's start time, so that a reused id is told apart.
 
@@ -115,6 +124,7 @@ class PlaneRecord(msgspec.Struct):
     gateway: str | None = None
     client: ClientRecord | None = None
     jobs: dict[str, JobRecord] = {}
+    scaled: dict[str, ScaleRecord] = {}
 
     @property
     def alive(self) -> bool:

@@ -1,5 +1,8 @@
 """`presage://NAME:local`: which release of this state directory stands behind it."""
 
+from pathlib import Path
+from typing import Any
+
 from presage.errors import ArtifactRefused
 from presage.files import read_json
 from presage.manifests.objects import Manifest
@@ -33,10 +36,10 @@ def trained_release(state: State, name: str, source: str) -> Reference | None:
     kept = set(ReleaseStore(state.releases).versions(name))
     for folder in reversed(finished_runs(state)):
         try:
-            reference = _released(read_json(folder / "result.json"), source)
+            reference = _released(folder, read_json(folder / "result.json"), name, source)
         except ValueError:  # damaged: a run that says nothing made no release to serve
             continue
-        if reference is not None and reference.name == name and reference.version in kept:
+        if reference is not None and reference.version in kept:
             return reference
     return None
 
@@ -46,17 +49,36 @@ def local_uri(name: str) -> str:
     return f"{_SCHEME}{name}{_LOCAL}"
 
 
-def _released(result: object, source: str) -> Reference | None:
-    """The release that a run's result names, if the run read the fleet of `source`."""
+def pipeline_of(name: str) -> str:
+    """The pipeline that makes releases of `name`: a model's training makes its sequence model, too."""
+    return f"{name.removesuffix('-sequence')}-training"
+
+
+def _released(folder: Path, result: object, name: str, source: str) -> Reference | None:
+    """The release of `name` that a run in `folder` made, if the run read the fleet of `source`. Raises ValueError where what it left is damaged."""
     if not isinstance(result, dict):
         return None
     model, read = result.get("model"), result.get("source")
     if not isinstance(model, dict) or not isinstance(read, str) or (read != source and _fleet(read) != _fleet(source)):
         return None
+    return next((found for found in map(_reference, (model, *_packaged(folder, result))) if found is not None and found.name == name), None)
+
+
+def _reference(model: dict[str, Any]) -> Reference | None:
     try:
         return parse_reference(str(model.get("uri")))
     except ArtifactRefused:
         return None
+
+
+def _packaged(folder: Path, result: dict[str, Any]) -> list[dict[str, Any]]:
+    """All that the run's last step packaged, the winner among it."""
+    place = (result.get("artifacts") or {}).get("packaged")
+    path = folder / str(place) / "result.json"
+    if not isinstance(place, str) or not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+        return []
+    models = read_json(path).get("models")
+    return [one for one in models if isinstance(one, dict)] if isinstance(models, list) else []
 
 
 def _fleet(source: str) -> object:

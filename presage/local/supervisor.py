@@ -21,6 +21,7 @@ from presage.hosts import install
 from presage.local.addresses import pod_addresses
 from presage.local.children import end_marked, end_with_parent
 from presage.local.cluster import Cluster
+from presage.local.following.keeping import keep as keep_following
 from presage.local.holds import held
 from presage.local.jobs import Jobs
 from presage.local.mesh.envoy.program import require_watches
@@ -41,6 +42,7 @@ from presage.local.record import (
     write_record,
 )  # fmt: skip
 from presage.local.rollout import PodState, step
+from presage.local.scaler import Scaler
 from presage.local.volumes import free_memory
 
 _WATCH = 0.2  # seconds between looks at the plan's file
@@ -65,6 +67,8 @@ class Supervisor:
         self.record = PlaneRecord(plan.overlay, process, created, "running", plan.bindings, plan.overrides, {}, "", [])
         self._cluster = Cluster(root, self._note_change)
         self._jobs = Jobs(self._start_job, self._note_change)
+        scaled = before.scaled if before is not None else {}
+        self._scaler = Scaler(self._running, lambda: self._cluster.prometheus(self._running()), self._note_change, scaled)
         self._periodic: set[tuple[str, str]] = set()
         self._adopt_plan(plan)
         if before is None:  # during a rolling update each proxy has a second one beside it
@@ -76,7 +80,8 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._ended.set)
         write_record(self._plane, self.record)
-        keeping: list[Coroutine[Any, Any, None]] = [self._keep_record(), self._keep_pods(), self._watch_plan(), self._jobs.keep()]
+        keeping: list[Coroutine[Any, Any, None]] = [self._keep_record(), self._keep_pods(), self._watch_plan(), self._jobs.keep(), self._scaler.keep()]
+        keeping.append(keep_following(self._root))
         keeping += self._cluster.tasks(self._running)
         helpers = [asyncio.create_task(one) for one in keeping]
         ended = asyncio.create_task(self._ended.wait())
@@ -110,6 +115,7 @@ class Supervisor:
         self._workloads = {workload.key: workload for workload in reading.workloads}
         self._periodic = {one.key for one in reading.periodic}
         self._jobs.replace(reading.periodic)
+        self._scaler.replace(reading.scalings)
         record = self.record
         record.overlay, record.bindings, record.overrides = plan.overlay, plan.bindings, plan.overrides
         record.not_honoured, record.digest, record.settled = reading.not_honoured, digest_of(plan), False
@@ -126,7 +132,9 @@ class Supervisor:
                 plan = read_plan(self._plane)
                 if plan is not None and digest_of(plan) != self.record.digest:
                     self._adopt_plan(plan)
+                if plan is not None and self.record.trouble:  # also where a plan that could not be taken was put back
                     self.record.trouble = ""
+                    self._dirty.set()
             except PresageError as error:
                 self.record.trouble = str(error)
                 self._dirty.set()
@@ -137,6 +145,7 @@ class Supervisor:
             await self._changed.wait()
             self._changed.clear()
             self._leaving += self._plan_steps()
+            directed = self._all_settled()  # a Pod that turns ready while proxies are told is known to them only the next time
             try:
                 await self._cluster.direct(self._running())
                 trouble = ""
@@ -151,7 +160,7 @@ class Supervisor:
             if trouble != self._undirected:
                 self._undirected = trouble
                 self._dirty.set()
-            settled = not self._leaving and not trouble and all(self._settled(workload) for workload in self._workloads.values()) and self._known_only()
+            settled = directed and not self._leaving and not trouble and self._all_settled()
             if settled != self.record.settled:
                 self.record.settled = settled
                 self._dirty.set()
@@ -168,7 +177,7 @@ class Supervisor:
         for key, workload in self._workloads.items():
             pods = [pod for pod in self._pods.values() if (pod.pod.namespace, pod.pod.workload) == key]
             states = [PodState(pod.pod.name, pod.pod.revision, pod.ready, pod.ending) for pod in pods]
-            due = step(workload.strategy, workload.template.revision, states)
+            due = step(self._scaler.strategy(workload), workload.template.revision, states)
             for _ in range(due.create):
                 self._create(workload)
             ending += [pod for pod in pods if pod.pod.name in due.end]
@@ -222,10 +231,13 @@ class Supervisor:
         name = pod.workload if pod.name in (pod.workload, f"{pod.workload}-0") else pod.name
         return f"{pod.namespace}.{name}" if alike else name
 
+    def _all_settled(self) -> bool:
+        return all(self._settled(workload) for workload in self._workloads.values()) and self._known_only()
+
     def _settled(self, workload: Workload) -> bool:
         pods = [pod for pod in self._pods.values() if (pod.pod.namespace, pod.pod.workload) == workload.key]
         wanted = [pod for pod in pods if pod.pod.revision == workload.template.revision and pod.ready]
-        return len(pods) == len(wanted) == workload.strategy.replicas
+        return len(pods) == len(wanted) == self._scaler.strategy(workload).replicas
 
     def _known_only(self) -> bool:
         return all((pod.pod.namespace, pod.pod.workload) in self._workloads.keys() | self._periodic for pod in self._pods.values())
@@ -247,6 +259,7 @@ class Supervisor:
                 self.record.gateway = self._cluster.gateway(self._running())
                 self.record.waiting = self._undirected or self._cluster.waiting
                 self.record.jobs = self._jobs.last
+                self.record.scaled = self._scaler.record
                 write_record(self._plane, self.record)
                 await asyncio.sleep(0.05)  # one write for what changes together
             except StateError:  # a full disk: the Pods run on, the record follows once there is room

@@ -19,6 +19,7 @@ _WITHOUT_EFFECT = (
     "dnsPolicy", "schedulerName", "nodeSelector", "affinity", "tolerations", "topologySpreadConstraints", "priorityClassName", "preemptionPolicy",
     "enableServiceLinks", "imagePullSecrets", "serviceAccount", "hostname",
 )  # fmt: skip
+_GPU = "nvidia.com/"
 _CONFINEMENT = "securityContext (user, capabilities, seccomp, read-only root): programs run as you do, only new privileges are barred"
 
 
@@ -153,13 +154,25 @@ def _read_container(fields: Fields, workload: str, note: Note) -> Container:
         sources=tuple(_read_environment(source) for source in fields.each("envFrom")),
         mounts=tuple(mounts), ports=tuple(ports),
         startup=read_probe(fields, "startupProbe", named), readiness=read_probe(fields, "readinessProbe", named),
-        liveness=read_probe(fields, "livenessProbe", named), memory_limit=_read_memory(fields, who, note),
+        liveness=read_probe(fields, "livenessProbe", named), memory_limit=_read_memory(fields, who, note), lingers=_read_sleep(fields),
     ))  # fmt: skip
 
 
 def _finished(fields: Fields, container: Container) -> Container:
     fields.finish()
     return container
+
+
+def _read_sleep(fields: Fields) -> float:
+    """Seconds of `lifecycle.preStop.sleep`; another hook is refused."""
+    lifecycle = fields.inside("lifecycle")
+    before = lifecycle.inside("preStop")
+    lifecycle.finish()
+    sleep = before.inside("sleep")
+    before.finish()
+    seconds = sleep.take("seconds", int, 0)
+    sleep.finish()
+    return float(seconds)
 
 
 def _read_memory(fields: Fields, who: str, note: Note) -> int | None:
@@ -170,6 +183,10 @@ def _read_memory(fields: Fields, who: str, note: Note) -> int | None:
         note("resources.limits.cpu: programs share this machine's cores", who)
     if limits.optional("ephemeral-storage", object) is not None:
         note("resources.limits.ephemeral-storage: a folder of this machine has no limit of its own", who)
+    for name in limits.raw():
+        if name.startswith(_GPU):
+            limits.optional(name, object)
+            note("resources.limits of GPUs: programs see this machine's, or none", who)
     limits.finish()
     resources.finish()
     return None if memory is None else parse_bytes(f"{fields.place}: {fields.path}.resources.limits.memory", str(memory))

@@ -31,10 +31,11 @@ Folder = Callable[[Pod, str], Path]
 
 
 class Traffic:
-    """folder: a Pod's own folder of that name (`proxy`, `identity`, `edge-<Secret>`). logs: where access logs go."""
+    """folder: a Pod's own folder of that name (`proxy`, `identity`, `edge-<Secret>`). logs: where access logs go. own: a loopback address
+    for one purpose, the same each time."""
 
-    def __init__(self, folder: Folder, logs: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Folder, logs: Path, own: Callable[[str], str]) -> None:
+        self._folder, self._own = folder, own
         self._logs = logs
         self._mesh: Mesh | None = None
         self._told: dict[str, EnvoyFiles] = {}
@@ -113,7 +114,23 @@ class Traffic:
             edge = {(secret.namespace, secret.name): self._folder(pod, f"edge-{secret.name}") for secret in self.edge(pod)}
             return gateway(_effective(mesh, pods), server, pods, certificates=identity, edge=edge, log=log)
         member = next((found for found in pods if (found.namespace, found.name) == (pod.namespace, pod.name)), None)
-        return sidecar(mesh, member or _as_member(pod, address, ready=False), pods, certificates=identity, log=log)
+        called = {host: place for host, (_, place) in self.outbound(pod).items()}
+        return sidecar(mesh, member or _as_member(pod, address, ready=False), pods, certificates=identity, log=log, outbound=called)
+
+    def outbound(self, pod: Pod) -> dict[str, tuple[Name, str]]:
+        """By full name, the Services of the mesh that the programs of `pod` may call: their name, and the address where its Envoy takes the
+        calls. Not its own Service, and none without a proxy before its Pods: those are reached as they are."""
+        if self._mesh is None or pod.proxy != "sidecar":
+            return {}
+        me = next((found for found in self._pods if (found.namespace, found.name) == (pod.namespace, pod.name)), None)
+        if me is None:
+            return {}
+        found = {}
+        for name, service in self._mesh.services.items():
+            selected = service.selected(self._pods)
+            if service.host in self._mesh.callable_from(me) and selected and selected[0].sidecar and me not in selected:
+                found[service.host] = (name, self._own(f"{pod.key}/to/{service.host}"))
+        return found
 
     def edge(self, pod: Pod) -> list[Name]:
         """The Secrets that the listeners of a gateway Pod show."""
@@ -158,14 +175,19 @@ def _effective(mesh: Mesh, pods: list[MeshPod]) -> Mesh:
     return replace(mesh, routes=tuple(replace(route, rules=tuple(rule(found) for found in route.rules)) for route in mesh.routes))
 
 
+def names_of(service: Name) -> tuple[str, ...]:
+    """What a Service is called, from any namespace."""
+    name = f"{service.name}.{service.namespace}"
+    return name, f"{name}.svc", f"{name}.svc.cluster.local"
+
+
 def addresses(mesh: Mesh, pods: list[MeshPod], gateways: Mapping[Name, str]) -> dict[str, str]:
     """What a cluster's DNS knows: names of Services whose Pods have no proxy, and the hosts that a gateway answers for."""
     found: dict[str, str] = {}
     for service in mesh.services.values():
         selected = sorted(service.selected(pods), key=lambda pod: not pod.ready)
         if selected and not selected[0].sidecar:
-            name, namespace = service.name.name, service.name.namespace
-            for known in (f"{name}.{namespace}", f"{name}.{namespace}.svc", service.host):
+            for known in names_of(service.name):
                 found[known] = selected[0].outer
     for route in mesh.routes:
         for parent in route.parents:

@@ -8,6 +8,7 @@ A cluster's platform team does by hand and by `presage vault apply` what happens
 `plane/vault/` (0600), and are good for this plane alone. A Vault that is no Service of the plane is neither initialised nor configured.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from presage.errors import PresageError
+from presage.errors import PlaneError, PresageError
 from presage.local.mesh.pods import spiffe_id
 from presage.local.object_store import Accounts
 from presage.local.pods import Pod
+from presage.local.record import read_record
 from presage.local.secrets import MADE_BY
 from presage.local.tokens import TokenIssuer
 from presage.manifests.objects import Manifest
+from presage.state import State
 
 if TYPE_CHECKING:
     import hvac
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
 CLIENT_NAMESPACE, CLIENT_ACCOUNT = "clients", "operators"
 MESH, EDGE = "pki-mesh", "pki-edge"
+REVOCATIONS = "presage/clients/revocations"
+HOST = "vault.vault.svc"
 _INITIALISING = 60.0  # seconds; an answer that is not waited for takes the only unseal key with it
 
 
@@ -45,6 +50,7 @@ class PlaneVault:
     _folder: Path | None = None
     _domain: str = ""
     _seeds: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    _keeps_revocations: bool = False
     _configured: bool = False
     _client: "hvac.Client | None" = None
     trouble: str = ""
@@ -72,6 +78,7 @@ class PlaneVault:
         self._folder = folder if folder is not None and (folder / "configuration.yaml").is_file() else None
         self._domain = next((domain for found in objects if found["kind"] == "Gateway" and (domain := _domain(found))), "")
         self._seeds = self._seeded(made_by) if self._own else {}
+        self._keeps_revocations = self._own and any(document["spec"].get("path") == REVOCATIONS for document in made_by)
         self._configured = False
 
     def attend(self) -> bool:
@@ -150,6 +157,7 @@ class PlaneVault:
             self._configured = True
 
     def _configure(self) -> None:
+        from presage.secrets.callers import begin
         from presage.secrets.changes import apply, compare
         from presage.secrets.configuration import read_configuration
         from presage.secrets.trust import JwtTrust
@@ -159,6 +167,8 @@ class PlaneVault:
             apply(compare(self.client, read_configuration(self._folder), domain=self._domain, trust=trust))
         for path, data in self._seeds.items():
             self._seed(path, data)
+        if self._keeps_revocations:
+            begin(self.client, time.time())
 
     def _seed(self, path: str, data: Mapping[str, str]) -> None:
         """Write a secret where another one, or none, lies."""
@@ -185,6 +195,19 @@ class PlaneVault:
 
         made = issue(self.client, mount, role, uri_sans=[identity])
         return {"tls.crt": made.certificate.encode(), "tls.key": made.private_key.encode()}
+
+
+def plane_client(state: State) -> "hvac.Client":
+    """The plane's own OpenBao with the plane's own rights, for a command beside it. Raises PlaneError where no plane runs here."""
+    from presage.hosts import install
+    from presage.secrets.openbao import read_keys
+    from presage.secrets.vault import open_client
+
+    keys, hosts = state.plane / "vault" / "keys.json", state.plane / "hosts.json"
+    if read_record(state.plane) is None or not keys.is_file() or not hosts.is_file():
+        raise PlaneError(f"no plane with a Vault runs in {state.root}. Start one (presage up), or say which Vault: --address https://HOST:PORT.")
+    install(hosts)
+    return open_client(f"https://{HOST}:8200", state.plane / "authority" / "ca.crt", read_keys(keys).root_token)
 
 
 def _made_by(manifest: Manifest) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ import os
 import secrets as randomness
 import shutil
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -105,6 +106,14 @@ class Volumes:
     def working_folder(self, pod: Pod) -> Path:
         """Where the Pod's programs start."""
         return private(self._pod_folder(pod))
+
+    def uid(self, pod: Pod) -> str:
+        """The Pod's identity: drawn once in its life, and as hard to guess as in a cluster."""
+        path = self.own_folder(pod, "identity-of-pod", memory=True) / "uid"
+        if not path.is_file():
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
+                handle.write(str(uuid.uuid4()))
+        return path.read_text()
 
     def own_folder(self, pod: Pod, name: str, memory: bool = False) -> Path:
         """A folder of the plane's own beside the Pod's volumes (its proxy's configuration, its certificate)."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 
 import orjson
 
+from presage.contracts.reading import previous_contract
+from presage.contracts.successor import check_successor
 from presage.errors import ArtifactRefused, InputError
 from presage.files import sha256_bytes
 from presage.governance.model_policy import ModelPolicy
@@ -18,7 +20,7 @@ from presage.package.fetching import FILE_PATH, MODEL, package_digest
 from presage.package.keys import SigningKey, Trust
 from presage.package.layout import PACKAGE_FILES, SIGNATURE, check_format
 from presage.package.oci import DOCUMENT_LIMIT, Descriptor, Index, Manifest
-from presage.package.release import Role, compose
+from presage.package.release import compose, member_id
 from presage.package.sealing import is_sealed
 from presage.package.signing import SIGNATURE_FILE, check_files, verify_bundle
 from presage.package.store import Published, ReleaseStore, StoredPackage, replace_annotations
@@ -78,7 +80,7 @@ def find(store: ReleaseStore, named: str, trust: Trust) -> StoredPackage:
 
 def compose_release(
     name: str,
-    members: Mapping[Role, str],
+    members: Mapping[str, str],
     store: ReleaseStore,
     policy: ModelPolicy,
     key: SigningKey,
@@ -89,14 +91,19 @@ def compose_release(
 ) -> Published:
     """Compose, sign and store the next version of `name` (`least` at the lowest); the same members again are the same release.
 
-    members: role → model name or package digest, `primary` among them. default: the risk of last resort; None: the primary's prevalence,
-    from its metrics. Raises InputError, and ArtifactRefused where the gate would refuse what this would make.
+    members: role → model name or package digest, `primary` among them; several of an ensemble as `ensemble/<anything>`. default: the risk
+    of last resort; None: the primary's prevalence, from its metrics. Raises InputError, and ArtifactRefused where the gate would refuse what this would make.
     """
-    found: dict[Role, StoredPackage] = {role: find(store, named, trust) for role, named in members.items()}
-    if len({one.digest for one in found.values()}) != len(found) or len({one.model for one in found.values()}) != len(found):
+    found: dict[str, StoredPackage] = {}
+    for role, named in members.items():
+        package = find(store, named, trust)
+        found[member_id("ensemble", package.model) if role.startswith("ensemble") else role] = package
+    if len(found) != len(members) or len({one.digest for one in found.values()}) != len(found) or len({one.model for one in found.values()}) != len(found):
         raise InputError(f"{name}: one model is named for two roles. Name another for each role.")
     draft = compose(name, found, policy, _prevalence(store, found["primary"]) if default is None else default)
     check_same_contract({role: one.contract for role, one in found.items()})
+    if (before := previous_contract(store, name)) is not None:
+        check_successor(before, found["primary"].contract, f"{name} in {store}")
     if draft.tier != "low" and key.public.local:
         raise ArtifactRefused("approval", f"{name} has tier {draft.tier}, and the local key signs tier low only. Sign it with a release key: --key FILE.")
     return store.publish(draft, found, key, least=least)

@@ -9,6 +9,7 @@ bytes that were verified, and accepts one spelling of an envelope only, so that 
 import base64
 import binascii
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from presage.errors import ArtifactRefused
 from presage.files import canonical_json
-from presage.package.keys import SigningKey, Trust, TrustedKey
+from presage.package.keys import Trust, TrustedKey
 
 IN_TOTO = "application/vnd.in-toto+json"
 
@@ -47,9 +48,20 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
 
 
-def sign(payload: bytes, payload_type: str, key: SigningKey) -> bytes:
+class Signer(Protocol):
+    """Whoever can sign: a key in a file, or one that never leaves Vault."""
+
+    @property
+    def id(self) -> str:
+        """SHA-256 of the public key's PEM, hex."""
+
+    def sign(self, message: bytes) -> bytes:
+        """ECDSA P-256 over SHA-256 of `message`, DER."""
+
+
+def sign(payload: bytes, payload_type: str, key: Signer) -> bytes:
     """An envelope as canonical JSON. ECDSA draws a random number: two envelopes of one payload differ."""
-    signature = key.private.sign(pre_authentication_encoding(payload_type, payload), ec.ECDSA(hashes.SHA256()))
+    signature = key.sign(pre_authentication_encoding(payload_type, payload))
     return canonical_json({
         "payload": base64.b64encode(payload).decode(),
         "payloadType": payload_type,
@@ -61,7 +73,7 @@ def verify(content: bytes, payload_type: str, trust: Trust, what: str) -> Signed
     """Check one envelope. Raises ArtifactRefused("signature"), its sentence beginning with `what`."""
     try:
         envelope = msgspec.json.decode(content, type=Envelope)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ArtifactRefused("signature", f"{what} is no DSSE envelope ({error}). Sign it again.") from None
     if msgspec.json.encode(envelope, order="sorted") != content or len(envelope.signatures) != 1:
         raise ArtifactRefused("signature", f"{what} is not one signature in canonical form. Sign it again.")
@@ -80,7 +92,7 @@ def named_signer(content: bytes) -> str:
     """Id of the key that an envelope names, unverified; empty where it names none."""
     try:
         envelope = msgspec.json.decode(content, type=Envelope)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return ""
     return envelope.signatures[0].keyid if envelope.signatures else ""
 

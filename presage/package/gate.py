@@ -9,9 +9,10 @@ Settings come from the environment, as KServe leaves a storage container no othe
     PRESAGE_VAULT_…           Vault, and whom the Pod is to it (presage.secrets); without them a sealed release is refused
     PRESAGE_TRANSIT_KEY       which transit key unwraps data keys; default: releases
     PRESAGE_TRUST_KEYS        folder of *.pub files: whose signatures count
+    PRESAGE_APPROVALS         folder of rules.json and *.dsse.json: what a release above tier low needs, and what was signed
     PRESAGE_REVOCATIONS       a revocation list (optional)
     PRESAGE_ALLOW_LOCAL       1: `presage://NAME:local` is allowed (overlay local alone)
-    PRESAGE_TRITON            1: lay out a Triton repository too (GPU family)
+    PRESAGE_MODEL_SERVER      triton: lay out a Triton repository, too. The Pod's label says it (GPU family's runtime)
     PRESAGE_TERMINATION_LOG   where the sentence of a refusal is left for whoever looks at the Pod (optional)
     PRESAGE_HOSTS             names that only a cluster's DNS knows (presage.hosts; optional)
 
@@ -26,6 +27,7 @@ from pathlib import Path
 
 from presage import hosts
 from presage.errors import ArtifactRefused, PresageError, StateError
+from presage.package.approvals import Approvals
 from presage.package.keys import Trust
 from presage.package.layout import RELEASE, RELEASE_SIGNATURE
 from presage.package.reference import parse_reference
@@ -34,6 +36,7 @@ from presage.package.revocation import Revocations
 from presage.package.sealing import KeyWrapper
 from presage.package.store import ReleaseStore
 from presage.package.transit_keys import keys_from_environment
+from presage.package.triton import served_by_triton
 from presage.package.verification import verify
 from presage.storage.storage import StorageError
 
@@ -50,6 +53,7 @@ def admit(
     *,
     keys: KeyWrapper | None = None,
     allow_local: bool = False,
+    approvals: Approvals | None = None,
     revocations: Revocations | None = None,
     triton: bool = False,
 ) -> Release:
@@ -63,7 +67,7 @@ def admit(
     if reference.local:
         reference = store.latest(reference.name)
     fetched = store.fetch(reference)
-    release = verify(fetched.contents, trust, reference, revocations, sealed=fetched.sealed, keys=keys)
+    release = verify(fetched.contents, trust, reference, revocations, approvals=approvals, sealed=fetched.sealed, keys=keys)
     contents = fetched.contents | _opened(release, fetched.sealed.files) | (_triton_repository(release) if triton else {})
     try:
         _write(target, contents)
@@ -109,9 +113,9 @@ def _opened(release: Release, paths: Collection[str]) -> dict[str, bytes]:
 
 
 def _triton_repository(release: Release) -> dict[str, bytes]:
-    """Path → bytes of a Triton model repository over the release's members."""
+    """Path → bytes of a Triton model repository over the members that Triton runs."""
     repository = {}
-    for package in release.packages.values():
+    for package in (release.packages[member.id] for member in served_by_triton(release.document.members)):
         repository[f"triton/{package.model}/config.pbtxt"] = package.files["config.pbtxt"]
         repository[f"triton/{package.model}/1/model.onnx"] = package.onnx
     return repository
@@ -131,8 +135,9 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
             Trust.open(Path(_setting(environment, "PRESAGE_TRUST_KEYS"))),
             keys=keys_from_environment(environment),
             allow_local=environment.get("PRESAGE_ALLOW_LOCAL") == "1",
+            approvals=Approvals.open(Path(path)) if (path := environment.get("PRESAGE_APPROVALS")) else None,
             revocations=Revocations.open(Path(path)) if (path := environment.get("PRESAGE_REVOCATIONS")) else None,
-            triton=environment.get("PRESAGE_TRITON") == "1",
+            triton=environment.get("PRESAGE_MODEL_SERVER") == "triton",
         )
     except PresageError as error:
         _refuse(_reason(error), error.message, target, environment)

@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from presage.errors import ArtifactRefused, InputError
+from presage.contracts.reading import read_contract
+from presage.errors import InputError
 from presage.files import read_text, sha256_bytes
 from presage.package.calibration import VennAbers
 from presage.package.composing import keep
 from presage.package.contract import Contract
-from presage.package.formats import check_json, check_safetensors
+from presage.package.formats import check_safetensors
 from presage.package.keys import SigningKey, Trust
 from presage.package.layout import PACKAGE_FILES
 from presage.package.onnx_check import check_onnx
@@ -70,7 +71,7 @@ def import_model(
         raise InputError(f"{model[:100]!r} is no name of a model: lower-case words, joined by hyphens. Give one with --name.")
     content = _read(onnx, "ONNX model", "model.onnx")
     _checked(onnx, check_onnx, content)
-    described = _contract(contract)
+    described = read_contract(contract)
     if calibration is None:
         raise InputError(
             f"{model} comes without calibration: its score is no risk, and no interval could be promised. "
@@ -97,15 +98,6 @@ def import_model(
         stored = store.add(Path(folder) / model, Trust.of([key.public]))
     keep(store, stored)
     return stored
-
-
-def _contract(path: Path) -> Contract:
-    content = _read(path, "contract", "contract.json")
-    _checked(path, check_json, content)
-    try:
-        return Contract.from_json(content)
-    except ArtifactRefused as refused:
-        raise InputError(f"{path}: {refused.message.removeprefix('contract.json ').replace('Package the model again.', 'Mend the contract.')}") from None
 
 
 def _calibration(path: Path) -> _Calibration:

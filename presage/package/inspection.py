@@ -1,6 +1,7 @@
 """What lies in a store under a release's name, without opening it: documents, signer, sealing. Nothing is loaded from what this says."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 from presage.errors import ArtifactRefused
@@ -11,7 +12,7 @@ from presage.package.layout import RELEASE, RELEASE_SIGNATURE
 from presage.package.reference import Reference
 from presage.package.release import ContractName, Member, ReleaseDocument
 from presage.package.store import ReleaseStore
-from presage.package.verification import check_allowed, check_approvals, check_bundles, check_contracts, check_release
+from presage.package.verification import check_approvals, check_documents
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,11 @@ def _signer(fetched: Fetched, reference: Reference, trust: Trust | None) -> Sign
     key = named_signer(fetched.contents.get(RELEASE_SIGNATURE, b""))
     known = trust.find(key) if trust else None
     try:
-        check_allowed(fetched.contents)
-        document, statement, trusted = check_release(fetched.contents, trust or Trust({}), reference)
-        check_bundles(fetched.contents, document, statement, trust or Trust({}))
-        check_contracts(fetched.contents, document)
-        check_approvals(document, trusted)
+        documents = check_documents(fetched.contents, trust or Trust({}), reference)
+        check_approvals(documents, None, datetime.now(UTC))
     except ArtifactRefused as refused:
         return Signer(key, known.owner if known else None, f"{refused.reason}: {refused.message}")
-    return Signer(key, trusted.owner, None)
+    return Signer(key, documents.key.owner, None)
 
 
 def _member(member: Member, fetched: Fetched) -> ShownMember:

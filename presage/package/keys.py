@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from presage.errors import ArtifactRefused, StateError
@@ -56,6 +56,10 @@ class SigningKey:
     def id(self) -> str:
         return self.public.id
 
+    def sign(self, message: bytes) -> bytes:
+        """ECDSA over SHA-256 of `message`, DER."""
+        return self.private.sign(message, ec.ECDSA(hashes.SHA256()))
+
 
 @dataclass(frozen=True)
 class Trust:
@@ -87,12 +91,21 @@ class Trust:
 
 def _read_public(path: Path) -> TrustedKey:
     try:
-        key = serialization.load_pem_public_key(path.read_bytes()[:4096])
-    except (OSError, ValueError, UnsupportedAlgorithm):
-        raise ArtifactRefused("signature", f"{path}: not a public key in PEM form. Remove the file or write the key again.") from None
+        content = path.read_bytes()[:4096]
+    except OSError:
+        content = b""
+    return parse_public(path.stem, content, str(path))
+
+
+def parse_public(owner: str, pem: bytes, where: str = "the key") -> TrustedKey:
+    """A public key from its PEM. where: its place in errors. Raises ArtifactRefused("signature")."""
+    try:
+        key = serialization.load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm):
+        raise ArtifactRefused("signature", f"{where}: not a public key in PEM form. Remove it or write the key again.") from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise ArtifactRefused("signature", f"{path}: not an ECDSA P-256 key, the only kind that signs here. Remove the file.")
-    return TrustedKey(path.stem, key)
+        raise ArtifactRefused("signature", f"{where}: not an ECDSA P-256 key, the only kind that signs here. Remove it.")
+    return TrustedKey(owner, key)
 
 
 def local_key(folder: Path) -> SigningKey:

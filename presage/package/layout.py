@@ -42,6 +42,7 @@ PACKAGE_FILES: Mapping[str, FileKind] = {
     "calibration.safetensors": FileKind(64 * MIB, check_safetensors, f"{_MODELPACK}.weight.config.v1.raw"),
     "trees.safetensors": FileKind(128 * MIB, check_safetensors, f"{_MODELPACK}.weight.v1.raw", required=False),
     "detectors.safetensors": FileKind(64 * MIB, check_safetensors, f"{_MODELPACK}.weight.v1.raw", required=False),
+    "envelope.safetensors": FileKind(64 * MIB, check_safetensors, f"{_MODELPACK}.weight.config.v1.raw", required=False),
     "config.pbtxt": FileKind(64 * KIB, check_text, f"{_MODELPACK}.weight.config.v1.raw"),
     "metrics.json": FileKind(4 * MIB, check_json, f"{_MODELPACK}.doc.v1.raw"),
     "lineage.json": FileKind(1 * MIB, check_json, f"{_MODELPACK}.doc.v1.raw"),

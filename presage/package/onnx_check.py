@@ -29,7 +29,7 @@ _ATTRIBUTE = {1: _B, 2: {FIXED32}, 3: _N, 4: _B, 5: _B, 6: _B, 7: {FIXED32, BYTE
 _TENSOR = {1: _NUMBERS, 2: _N, 4: {FIXED32, BYTES}, 5: _NUMBERS, 6: _B, 7: _NUMBERS, 8: _B, 9: _B, 10: {1, BYTES}, 11: _NUMBERS, 12: _B, 14: _N, 16: _B}
 _VALUE = {1: _B, 2: _B, 3: _B, 4: _B}
 # an attribute's floats (7), ints (8) and short strings (9) come one field each: hundreds of thousands in a forest
-_ATTRIBUTE_RUNS = re.compile(rb"(?:\x3d[\s\S]{4}|\x40[\x80-\xff]{0,9}[\x00-\x7f]|\x4a\x0aBRANCH_LEQ|\x4a\x04LEAF)++")
+_ATTRIBUTE_RUNS = re.compile(rb"(?:\x3d[\s\S]{4}|\x40[\x80-\xff]{0,9}[\x00-\x7f]|\x4a\x0aBRANCH_LEQ|\x4a\x09BRANCH_EQ|\x4a\x04LEAF)++")
 _TENSOR_RUNS = re.compile(rb"(?:\x25[\s\S]{4})++")
 _ELEMENT_BYTES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
 

@@ -26,7 +26,7 @@ from presage.package.triton import triton_config
 
 @dataclass(frozen=True)
 class PackageParts:
-    """What a package is made of. model: its name (lower-case words, hyphens); onnx, trees, detectors: file contents;
+    """What a package is made of. model: its name (lower-case words, hyphens); onnx, trees, detectors, envelope: file contents;
     metrics, lineage: JSON documents, lineage with `created` (RFC 3339) and `run_id`; card: Markdown."""
 
     model: str
@@ -39,10 +39,11 @@ class PackageParts:
     card: str
     trees: bytes | None = None
     detectors: bytes | None = None
+    envelope: bytes | None = None
 
     def files(self) -> dict[str, bytes]:
         """Name → content of every file but the signature."""
-        optional = {"trees.safetensors": self.trees, "detectors.safetensors": self.detectors}
+        optional = {"trees.safetensors": self.trees, "detectors.safetensors": self.detectors, "envelope.safetensors": self.envelope}
         return {
             "model.onnx": self.onnx,
             "contract.json": self.contract.to_json(),

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 
 import msgspec
 
+from presage.contracts.reading import previous_contract
+from presage.contracts.successor import check_successor
 from presage.errors import InputError
 from presage.files import sha256_bytes
 from presage.package import oci
+from presage.package.approvals import Approvals
 from presage.package.dsse import named_signer
 from presage.package.fetching import FILE_PATH, MODEL, Fetched, package_digest
 from presage.package.keys import SigningKey, Trust
@@ -35,22 +38,27 @@ def publish(
     *,
     trust: Trust,
     key: SigningKey | None = None,
+    approvals: Approvals | None = None,
+    approving: bool = True,
 ) -> Reference:
     """Make sure that `target` holds a release of `source`; its pinned name, for Git.
 
     keys: wraps the data key that seals it; None: it is copied as it is in the clear. key: signs release and packages anew, for stores whose
-    readers do not trust the composing key; the digests stay. trust: whose signatures count in `source`.
+    readers do not trust the composing key; the digests stay. trust: whose signatures count in `source`. approvals: what is known of them;
+    approving: False where they are left to the gates that read `target`.
 
     Raises InputError where `target` has another release of this name, or has it in the clear and it shall be sealed; ArtifactRefused where
-    the gate would refuse it; StorageError, SecretsError.
+    the gate would refuse it, or where it breaks callers of the release before it there; StorageError, SecretsError.
     """
     reference = source.pin(reference)
     signer = key.id if key else _signer(source, source.entry(reference, source.layout.top().manifests))
     if _is_there(target, reference, signer, sealed=keys is not None):
         return reference
     fetched = source.fetch(reference)
-    release = verify(fetched.contents, trust, reference, sealed=fetched.sealed, keys=keys)
+    release = verify(fetched.contents, trust, reference, approvals=approvals, approving=approving, sealed=fetched.sealed, keys=keys)
     reference = Reference(release.name, release.version, release.digest)
+    if (before := previous_contract(target, release.name, release.version)) is not None:
+        check_successor(before, release.primary.contract, f"{release.name} in {target}")
     parcel = Parcel(source, target, fetched, release, key)
     entry = parcel.send(reference, keys)
 

@@ -12,12 +12,12 @@ random, and named in the signed statement instead.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import msgspec
 import orjson
 
-from presage.errors import ArtifactRefused
+from presage.errors import ArtifactRefused, InputError
 from presage.files import canonical_json
 from presage.package.calibration import VennAbers
 from presage.package.contract import Contract
@@ -26,6 +26,8 @@ from presage.package.reference import Reference
 
 if TYPE_CHECKING:
     from presage.governance.model_policy import ModelPolicy
+    from presage.package.approvals import Approvals
+    from presage.package.revocation import Revocations
     from presage.package.store import StoredPackage
 
 Role = Literal["primary", "last_good", "simpler", "ensemble"]
@@ -36,6 +38,10 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
+def member_id(role: Role, model: str) -> str:
+    return f"ensemble/{model}" if role == "ensemble" else role
+
+
 class Member(_Document, frozen=True):
     """role: what the path calls it for; model: its name; package: `sha256:<hex>` of its manifest; files: name → SHA-256 hex."""
 
@@ -44,6 +50,11 @@ class Member(_Document, frozen=True):
     family: str
     package: str
     files: dict[str, str]
+
+    @property
+    def id(self) -> str:
+        """What the rest of the document calls it: its role, or `ensemble/<model>` as there may be several of those."""
+        return member_id(self.role, self.model)
 
     @property
     def hex(self) -> str:
@@ -61,6 +72,15 @@ class Rule(_Document, frozen=True):
     below: float | None = None
 
 
+class Route(_Document, frozen=True):
+    """Requests whose context has one of these values under every key of `when` are answered by a member of `use` (ids): by the first
+    that can, or, where `prefer` is `performance`, by the one that errs least and answers soonest at the moment."""
+
+    when: dict[str, list[str]]
+    use: list[str]
+    prefer: Literal["order", "performance"] = "order"
+
+
 class ContractName(_Document, frozen=True):
     name: str
     version: str
@@ -68,7 +88,8 @@ class ContractName(_Document, frozen=True):
 
 class ReleaseDocument(_Document, frozen=True):
     """ladder: rungs in the order the path tries them; default: the risk when nothing else answers (prevalence in training);
-    thresholds: lowest risk of watch, act, page; policy: the model policy as JSON; tier: the risk tier it asks for."""
+    thresholds: lowest risk of watch, act, page; policy: the model policy as JSON; tier: the risk tier it asks for; weights: member id →
+    its share of the ensemble that answers the first rung (empty = the primary alone); router: the first route that fits decides instead."""
 
     name: str
     version: int
@@ -81,6 +102,8 @@ class ReleaseDocument(_Document, frozen=True):
     thresholds: dict[str, float]
     policy: dict[str, Any]
     contract: ContractName
+    weights: dict[str, float] = {}
+    router: list[Route] = []
     schema: str = "presage.release/v1"
 
     def to_json(self) -> bytes:
@@ -91,7 +114,7 @@ class ReleaseDocument(_Document, frozen=True):
         """Raises ArtifactRefused("format")."""
         try:
             document = msgspec.json.decode(content, type=cls)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ArtifactRefused("format", f"release.json does not follow presage.release/v1: {error}. Compose the release again.") from None
         if document.schema != "presage.release/v1":
             raise ArtifactRefused("format", f"release.json follows {document.schema[:100]!r}, not presage.release/v1. Compose the release again.")
@@ -127,12 +150,12 @@ class Package:
 
 @dataclass(frozen=True)
 class Release:
-    """A verified release. digest: `sha256:<hex>` of its document; key: who signed it; packages: by role."""
+    """A verified release. digest: `sha256:<hex>` of its document; key: who signed it; packages: by member id."""
 
     document: ReleaseDocument
     digest: str
     key: TrustedKey
-    packages: Mapping[Role, Package]
+    packages: Mapping[str, Package]
 
     @property
     def name(self) -> str:
@@ -151,28 +174,39 @@ class Release:
         return self.packages["primary"]
 
 
-def verify_folder(folder: Path, trust: Trust, uri: str | None = None) -> Release:
+def verify_folder(
+    folder: Path, trust: Trust, uri: str | None = None, *, approvals: "Approvals | None" = None, revocations: "Revocations | None" = None
+) -> Release:
     """The offline part of the gate over what lies in a Pod, before one byte is parsed. uri: what it must be, if known.
 
-    Raises ArtifactRefused; removes nothing.
+    approvals, revocations: as the gate has them. Raises ArtifactRefused; removes nothing.
     """
     from presage.package.layout import read_folder
     from presage.package.reference import parse_reference
     from presage.package.verification import verify
 
     expected = parse_reference(uri, allow_local=True) if uri else None
-    return verify(read_folder(folder), trust, expected)
+    return verify(read_folder(folder), trust, expected, revocations, approvals=approvals)
 
 
-def compose(name: str, packages: Mapping[Role, "StoredPackage"], policy: "ModelPolicy", default: float) -> ReleaseDocument:
-    """A release over stored packages, by the model's policy; version 0 until the store publishes it.
+def compose(name: str, packages: Mapping[str, "StoredPackage"], policy: "ModelPolicy", default: float) -> ReleaseDocument:
+    """A release over stored packages (by member id), by the model's policy; version 0 until the store publishes it.
 
-    default: the risk of last resort. created is the primary's, so that the same packages compose to the same document.
+    Raises InputError where the policy's ensemble or router names a member that is not there. default: the risk of last resort. created is the
+    primary's, so that the same packages compose to the same document.
     """
-    members = [Member(role, stored.model, stored.family, stored.digest, dict(stored.files)) for role, stored in packages.items()]
+    members = [Member(_role(id), stored.model, stored.family, stored.digest, dict(stored.files)) for id, stored in packages.items()]
     primary = packages["primary"]
     last: list[Rung] = ["rules", "default"] if policy.rules else ["default"]
     rungs: list[Rung] = [role for role in ("primary", "last_good", "simpler") if role in packages]
+    families = {stored.family: id for id, stored in reversed(list(packages.items()))}
+    weights = {_named(families, family, f"policy {policy.name}: ensemble"): weight for family, weight in policy.ensemble.items()}
+    ids = families | {id: id for id in packages}
+    where = f"policy {policy.name}: router"
+    router = [
+        Route({key: list(values) for key, values in route.when.items()}, [_named(ids, name, where) for name in route.use], route.prefer)
+        for route in policy.router
+    ]
     return ReleaseDocument(
         name=name,
         version=0,
@@ -185,4 +219,19 @@ def compose(name: str, packages: Mapping[Role, "StoredPackage"], policy: "ModelP
         thresholds={str(tier): threshold for tier, threshold in policy.thresholds.items()},
         policy=policy.model_dump(mode="json"),
         contract=ContractName(primary.contract.name, primary.contract.version),
+        weights=weights,
+        router=router,
     )
+
+
+def _role(id: str) -> Role:
+    role = id.partition("/")[0]
+    if role not in get_args(Role):
+        raise InputError(f"{id[:100]!r} names no role of a release. Roles are {', '.join(get_args(Role))}.")
+    return cast(Role, role)
+
+
+def _named(known: Mapping[str, str], name: str, where: str) -> str:
+    if name not in known:
+        raise InputError(f"{where} names {name[:100]!r}, and the release has {', '.join(sorted(known))}. Add that member, or mend the policy.")
+    return known[name]

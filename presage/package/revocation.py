@@ -28,7 +28,7 @@ class Revocations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return msgspec.json.decode(path.read_bytes(), type=cls)
         except OSError as error:
             raise ArtifactRefused("revoked", f"{path}: the revocation list cannot be read ({error.strerror}). Mount it, or unset its setting.") from None
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ArtifactRefused("revoked", f"{path}: not a revocation list ({error}). Mend the file.") from None
 
     def reason(self, digest: str) -> str | None:

@@ -66,7 +66,7 @@ class Sealing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Raises ArtifactRefused("encryption")."""
         try:
             sealing = msgspec.json.decode(content, type=cls)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ArtifactRefused("encryption", f"the wrapped data key does not follow presage.sealing/v1: {error}. Publish the release again.") from None
         if not sealing.key_version:
             raise ArtifactRefused("encryption", f"{sealing.wrapped[:40]!r} is no data key wrapped by Vault's transit. Publish the release again.")

@@ -101,7 +101,7 @@ def verify_bundle(content: bytes, model: str, trust: Trust) -> tuple[TrustedKey,
     what = f"{SIGNATURE_FILE} of {model}"
     try:
         bundle = msgspec.json.decode(content, type=_Bundle)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ArtifactRefused("signature", f"{what} is no model-signing bundle ({error}). Sign the package again.") from None
     envelope = bundle.dsse_envelope
     if bundle.media_type != _BUNDLE or envelope.payload_type != IN_TOTO or len(envelope.signatures) != 1 or envelope.signatures[0].keyid:
@@ -118,7 +118,7 @@ def verify_bundle(content: bytes, model: str, trust: Trust) -> tuple[TrustedKey,
 def _listed(payload: bytes, model: str, what: str) -> dict[str, str]:
     try:
         statement = msgspec.json.decode(payload, type=_Statement)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ArtifactRefused("signature", f"{what} signs something else than a model ({error}). Sign the package again.") from None
     serialization, resources = statement.predicate.serialization, statement.predicate.resources
     if (statement.type, statement.predicate_type, serialization.method, serialization.hash_type) != (_STATEMENT, _PREDICATE, "files", "sha256"):

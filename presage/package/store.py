@@ -26,7 +26,7 @@ from presage.package.layout import PACKAGE_FILES, RELEASE, RELEASE_FILES, RELEAS
 from presage.package.oci import Descriptor, Index, Layout, Manifest
 from presage.package.package import read_package
 from presage.package.reference import Reference
-from presage.package.release import ReleaseDocument, Role
+from presage.package.release import ReleaseDocument
 from presage.package.signing import SIGNATURE_FILE
 from presage.package.verification import sign_release, verify
 from presage.storage.address import open_storage
@@ -136,7 +136,7 @@ class ReleaseStore:
     def put_empty(self) -> Descriptor:
         return self.layout.put(b"{}", oci.EMPTY)
 
-    def publish(self, draft: ReleaseDocument, packages: Mapping[Role, StoredPackage], key: SigningKey, *, least: int = 1) -> Published:
+    def publish(self, draft: ReleaseDocument, packages: Mapping[str, StoredPackage], key: SigningKey, *, least: int = 1) -> Published:
         """Give a composed release the next version of its name (`least` at the lowest), sign and store it.
 
         A draft equal to the name's last release, by the same key, is that release: packaging twice changes nothing.
@@ -198,7 +198,7 @@ class ReleaseStore:
     def _same(self, reference: Reference, entries: Sequence[Descriptor], draft: ReleaseDocument, key: SigningKey) -> Published | None:
         try:
             fetched = self._fetch(reference, entries)
-            release = verify(fetched.contents, Trust.of([key.public]), reference, sealed=fetched.sealed)
+            release = verify(fetched.contents, Trust.of([key.public]), reference, sealed=fetched.sealed, approving=False)
         except ArtifactRefused:
             return None
         if msgspec.structs.replace(release.document, version=draft.version) != draft:

@@ -11,11 +11,12 @@ asked for it.)
 
 import base64
 import binascii
+from functools import cached_property
 from typing import Any
 
 import hvac
 
-from presage.secrets.answers import write
+from presage.secrets.answers import read, write
 from presage.secrets.errors import ConfigurationRefused
 
 BITS = 256
@@ -51,3 +52,29 @@ def _bytes(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except binascii.Error:
         raise ConfigurationRefused("Vault's transit returned a plaintext that is no base64. Use a key of an encryption type, such as aes256-gcm96.") from None
+
+
+class TransitSigner:
+    """A signing key (ecdsa-p256) that never leaves Vault: presage.package.dsse.Signer. Each call raises SecretsError."""
+
+    def __init__(self, client: hvac.Client, key: str, mount: str = "transit") -> None:
+        self._client, self._key, self._mount = client, key, mount
+
+    @cached_property
+    def public_pem(self) -> bytes:
+        """Of the newest version, as a file of openssl has it."""
+        found = read(self._client, f"{self._mount}/keys/{self._key}")
+        if found.get("type") != "ecdsa-p256":
+            raise ConfigurationRefused(f"Vault's transit key {self._key!r} is of type {found.get('type')!r}. Use one of type ecdsa-p256 to sign with.")
+        return str(found["keys"][str(found["latest_version"])]["public_key"]).encode()
+
+    @property
+    def id(self) -> str:
+        from presage.package.keys import parse_public
+
+        return parse_public(self._key, self.public_pem, f"Vault's transit key {self._key}").id
+
+    def sign(self, message: bytes) -> bytes:
+        data = {"input": base64.b64encode(message).decode(), "hash_algorithm": "sha2-256", "marshaling_algorithm": "asn1"}
+        answer = write(self._client, f"{self._mount}/sign/{self._key}", data)
+        return _bytes(str(answer["signature"]).rpartition(":")[2])

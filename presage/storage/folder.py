@@ -2,12 +2,17 @@
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from presage.files import sha256_bytes, write_bytes
 from presage.package.locks import locked
-from presage.storage.storage import Changed, Unreadable, Versioned
+from presage.storage.storage import Changed, Stored, Unreadable, Versioned
+
+_ASIDE = ".removing."
 
 
 @dataclass(frozen=True)
@@ -55,3 +60,37 @@ class Folder:
             if self.current(key, max(len(content), len(before.content) if before else 0)) != before:
                 raise Changed
             self.write(key, content)
+
+    def refresh(self, key: str) -> bool:
+        try:
+            os.utime(self.path / key, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def listed(self, prefix: str) -> Iterator[Stored]:
+        """What a writer that was killed left aside is listed, too."""
+        for folder, _, names in os.walk(self.path / prefix):
+            for name in names:
+                place = Path(folder) / name
+                with suppress(FileNotFoundError):
+                    status = place.lstat()
+                    yield Stored(place.relative_to(self.path).as_posix(), status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+    def remove(self, key: str, before: datetime) -> bool:
+        """It steps aside before it is looked at: a writer that wants it meanwhile finds nothing, and writes it again."""
+        place = self.path / key
+        aside = place.with_name(place.name if place.name.startswith(_ASIDE) else f"{_ASIDE}{place.name}")
+        try:
+            place.rename(aside)
+        except FileNotFoundError:
+            return True
+        if aside.lstat().st_mtime >= before.timestamp():
+            if place != aside and not place.exists():
+                aside.rename(place)
+            return False
+        aside.unlink()
+        if place.parent.name.startswith("."):
+            with suppress(OSError):  # a writer's folder aside, empty now
+                place.parent.rmdir()
+        return True

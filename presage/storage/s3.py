@@ -1,4 +1,4 @@
-"""A bucket of an object store as storage, over HTTPS, with nothing but the four requests that a release store needs.
+"""A bucket of an object store as storage, over HTTPS, with nothing but the six requests that a release store needs.
 
     PRESAGE_S3_ENDPOINT      https://s3.object-store.svc:8333; default: AWS in the region
     PRESAGE_S3_REGION        default us-east-1
@@ -15,23 +15,27 @@ import re
 import secrets
 import ssl
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import cached_property
+from html import unescape
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import httpx2
 
-from presage.storage.signature import Credentials, signed_headers
-from presage.storage.storage import Changed, StorageError, Unreadable, Versioned
+from presage.storage.signature import Credentials, canonical_query, signed_headers
+from presage.storage.storage import Changed, StorageError, Stored, Unreadable, Versioned
 
 _TRIES = 4
 _FIRST_WAIT = 0.1  # seconds; doubled at each try
 _DEADLINE = 300.0  # seconds that one object may take: a peer that drips bytes holds nobody for ever
 _BUSY = {408, 429, 500, 502, 503, 504}
 _ERROR_LIMIT = 64 << 10
+_PAGE, _PAGE_LIMIT = 500, 4 << 20  # keys that one listing names, and its bytes at most
+_FRESH = timedelta(hours=12)  # an object that is older is written again where it must not seem left over
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _CREDENTIALS_REFUSED = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "ExpiredToken", "InvalidToken"}
 
@@ -69,6 +73,7 @@ class _Answer:
     status: int
     etag: str
     size: str
+    modified: str
     content: bytes
 
     @property
@@ -123,17 +128,52 @@ class Bucket:
         if answer.status != 200:
             raise Changed
 
+    def refresh(self, key: str) -> bool:
+        return self._written(key) > datetime.now(UTC) - _FRESH
+
+    def listed(self, prefix: str) -> Iterator[Stored]:
+        own = f"{self.prefix}/" if self.prefix else ""
+        asked = {"list-type": "2", "max-keys": str(_PAGE), "prefix": own + prefix}
+        while True:
+            answer = self._ask("GET", "", query=asked, limit=_PAGE_LIMIT)
+            if answer.status == 404:
+                raise StorageError(f"{self} cannot be listed: {self._absent(answer)}. Make the bucket, or name another.")
+            page = answer.content.decode(errors="replace")
+            for entry in re.findall(r"<Contents>(.*?)</Contents>", page, re.DOTALL):
+                written = datetime.fromisoformat(element(entry, "LastModified"))
+                yield Stored(element(entry, "Key").removeprefix(own), int(element(entry, "Size")), written)
+            token = element(page, "NextContinuationToken")
+            if not token:
+                return
+            asked["continuation-token"] = token
+
+    def remove(self, key: str, before: datetime) -> bool:
+        """In a bucket that keeps versions the content stays as an old one, until the bucket's lifecycle ends it."""
+        if self._written(key) >= before:
+            return False
+        self._ask("DELETE", key, expected={204})
+        return True
+
+    def _written(self, key: str) -> datetime:
+        """When the object was last written; the beginning of time where there is none."""
+        answer = self._ask("HEAD", key)
+        return parsedate_to_datetime(answer.modified) if answer.status == 200 and answer.modified else datetime.min.replace(tzinfo=UTC)
+
     def _absent(self, answer: _Answer) -> str:
         return f"{self.settings.endpoint} has no bucket {self.bucket}" if answer.code == "NoSuchBucket" else "no such object"
 
     def _ask(
-        self, method: str, key: str, *, content: bytes = b"", headers: Mapping[str, str] | None = None, limit: int = 0, expected: Collection[int] = ()
-    ) -> _Answer:
-        """One request, repeated while the store is busy or the connection breaks. Raises StorageError for a status that is not 200, 404 or expected."""
+        self, method: str, key: str, *, content: bytes = b"", headers: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None,
+        limit: int = 0, expected: Collection[int] = (),
+    ) -> _Answer:  # fmt: skip
+        """One request, repeated while the store is busy or the connection breaks. query: with no key, of a request to the bucket itself.
+
+        Raises StorageError for a status that is not 200, 404 or expected.
+        """
         wait = _FIRST_WAIT
         for left in reversed(range(self.tries)):
             try:
-                answer = self._send(method, key, content, headers or {}, limit)
+                answer = self._send(method, key, content, headers or {}, canonical_query(query or {}), limit)
             except httpx2.TransportError as error:
                 if left == 0 or _is_certificate(error):
                     raise self._unreachable(error) from None
@@ -146,15 +186,18 @@ class Bucket:
             wait *= 2
         raise AssertionError("the last try returns or raises")
 
-    def _send(self, method: str, key: str, content: bytes, headers: Mapping[str, str], limit: int) -> _Answer:
-        path = "/" + "/".join(part for part in (self.bucket, self.prefix, key) if part)
+    def _send(  # noqa: PLR0917
+        self, method: str, key: str, content: bytes, headers: Mapping[str, str], query: str, limit: int
+    ) -> _Answer:
+        path = "/" + "/".join(part for part in ((self.bucket, self.prefix, key) if key or not query else (self.bucket,)) if part)
         host = urlsplit(self.settings.endpoint).netloc
         signed = signed_headers(
             method, path, {**headers, "host": host}, hashlib.sha256(content).hexdigest(),
-            credentials=self._credentials(), region=self.settings.region, now=datetime.now(UTC),
+            credentials=self._credentials(), region=self.settings.region, now=datetime.now(UTC), query=query,
         )  # fmt: skip
         deadline = time.monotonic() + _DEADLINE
-        with self._client.stream(method, self.settings.endpoint + quote(path), headers={**signed, "accept-encoding": "identity"}, content=content) as response:
+        address = self.settings.endpoint + quote(path) + (f"?{query}" if query else "")
+        with self._client.stream(method, address, headers={**signed, "accept-encoding": "identity"}, content=content) as response:
             most = limit if response.status_code == 200 else _ERROR_LIMIT
             body = io.BytesIO()  # gives its content away without copying it
             for chunk in response.iter_raw():
@@ -164,7 +207,8 @@ class Bucket:
                     break
                 if time.monotonic() > deadline:
                     raise httpx2.ReadTimeout(f"{key} took more than {_DEADLINE:.0f} s")
-            return _Answer(response.status_code, response.headers.get("etag", ""), response.headers.get("content-length", ""), body.getvalue())
+            etag, size, modified = (response.headers.get(name, "") for name in ("etag", "content-length", "last-modified"))
+            return _Answer(response.status_code, etag, size, modified, body.getvalue())
 
     @cached_property
     def _client(self) -> httpx2.Client:
@@ -202,6 +246,12 @@ class Bucket:
             return StorageError(f"the object store at {self.settings.endpoint} cannot do a conditional PUT ({said}). Use one that can.")
         full = " Its disk may be full; look there." if method == "PUT" and answer.status in _BUSY else " Look into its log."
         return StorageError(f"the object store at {self.settings.endpoint} failed at {method} {self}/{key} ({said}, {self.tries} tries).{full}")
+
+
+def element(page: str, name: str) -> str:
+    """The text of the first element of this name; empty where there is none."""
+    found = re.search(rf"<{name}>([^<]*)</{name}>", page)
+    return unescape(found[1]) if found else ""
 
 
 def _is_certificate(error: BaseException | None) -> bool:

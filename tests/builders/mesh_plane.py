@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import yaml
 from builders.runs import SOURCE
 from requests.adapters import HTTPAdapter
@@ -24,8 +25,10 @@ from presage.governance.model_policy import load_model_policy
 from presage.local import apply, down, status, up
 from presage.local.record import PlaneRecord, read_record
 from presage.local.tokens import TokenIssuer
-from presage.package.composing import compose_release
+from presage.package.calibration import VennAbers
+from presage.package.composing import compose_release, keep
 from presage.package.keys import Trust, local_key
+from presage.package.signing import sign_folder
 from presage.package.store import ReleaseStore
 from presage.secrets import openbao, pki
 from presage.secrets.vault import open_client
@@ -57,11 +60,21 @@ class RunningPlane:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def start(cls, trained: Path, folder: Path) -> "RunningPlane":
+    def start(cls, trained: Path, folder: Path, overlay: str = "local") -> "RunningPlane":
         shutil.copytree(trained, folder / "state")
         shutil.copytree(ROOT / "manifests", folder / "manifests")
+        release = folder / "manifests" / "overlays" / "local" / "models-network" / "replicas.yaml"
+        release.write_text(release.read_text().replace("maxReplicas: 2", "maxReplicas: 1"))  # tests/local/test_autoscaling.py is about more
         plane = cls(State.open(folder / "state"), folder / "manifests", folder / "clients")
-        up(state=plane.state, manifests=plane.manifests, source=SOURCE)
+        up(state=plane.state, manifests=plane.manifests, source=SOURCE, overlay=overlay)
+        return plane
+
+    @classmethod
+    def follow(cls, trained: Path, folder: Path, repository: Path) -> "RunningPlane":
+        """On branch main of a repository that holds policies/ and manifests/."""
+        shutil.copytree(trained, folder / "state")
+        plane = cls(State.open(folder / "state"), repository / "manifests", folder / "clients")
+        up(state=plane.state, source=SOURCE, follow="main", repository=repository)
         return plane
 
     def __enter__(self) -> "RunningPlane":
@@ -127,7 +140,8 @@ class RunningPlane:
     def connection(self, certificate: Path | None, authorities: Path | None = None) -> http.client.HTTPSConnection:
         context = ssl.create_default_context(cafile=authorities or self.status.client.ca)
         if certificate is not None:
-            context.load_cert_chain(certificate / "tls.crt", certificate / "tls.key")
+            both = certificate / "tls.pem"
+            context.load_cert_chain(*([both] if both.exists() else [certificate / "tls.crt", certificate / "tls.key"]))
         return _Named(self.door, self.host, context)
 
     def ask(self, path: str = "/v2", method: str = "GET", body: bytes | None = None, *, account="operators", certificate=..., token=...) -> Answer:
@@ -143,6 +157,25 @@ class RunningPlane:
         finally:
             connection.close()
 
+    def worse_release(self, by: float = 0.3) -> str:
+        """The same model with a calibration that was mixed up: every risk is so much higher. Its package is as well signed as any; its URI."""
+        store, key = ReleaseStore(self.state.releases), local_key(self.state.keys)
+        contents = store.fetch(store.latest("incident")).contents
+        member = next(one for one in json.loads(contents["release.json"])["members"] if one["role"] == "primary")
+        folder = self.state.root / "worse" / member["model"]
+        folder.mkdir(parents=True)
+        for name in member["files"]:
+            (folder / name).write_bytes(contents[f"packages/{member['package'].removeprefix('sha256:')}/{name}"])
+        good = VennAbers.load((folder / "calibration.safetensors").read_bytes())
+        shifted = VennAbers(good.thresholds, np.minimum(1.0, good.p0 + by), np.minimum(1.0, good.p1 + by))
+        (folder / "calibration.safetensors").write_bytes(shifted.to_bytes())
+        sign_folder(folder, key)
+        trust = Trust.of([key.public])
+        stored = store.add(folder, trust)
+        keep(store, stored)
+        policy = load_model_policy(self.state.root / "policy" / "incident.yaml")
+        return compose_release("incident", {"primary": stored.digest}, store, policy, key, trust=trust, default=0.5).uri
+
     def second_release(self) -> str:
         """Another release of the same packages, by a new version; its URI."""
         store = ReleaseStore(self.state.releases)
@@ -154,8 +187,8 @@ class RunningPlane:
         made = compose_release("incident", roles, store, policy, key, trust=Trust.of([key.public]), default=0.01 * version)
         return made.uri
 
-    def set(self, *, stable: str | None = None, canary: str | None = None, percent: int = 5) -> None:
-        """Write the overlay: the stable release (None: the local one), and a canary beside it (None: none)."""
+    def set(self, *, stable: str | None = None, canary: str | None = None, percent: int = 5, shadow: str | None = None) -> None:
+        """Write the overlay: the stable release (None: the local one), a canary beside it and a shadow (None: none)."""
         place = self.manifests / "overlays" / "local" / "models-network"
         committed = ROOT / "manifests" / "overlays" / "local" / "models-network"
         document = yaml.safe_load((committed / "kustomization.yaml").read_text())
@@ -166,6 +199,9 @@ class RunningPlane:
             document["components"] = ["../../../components/canary"]
             for path, value in (("/spec/canary/0/predictor/model/storageUri", canary), ("/spec/canary/0/trafficPercent", percent)):
                 patches.append({"target": {"kind": "InferenceService", "name": "incident"}, "patch": _patch(path, value)})
+        if shadow is not None:
+            document.setdefault("components", []).append("../../../components/shadow")
+            patches.append({"target": {"kind": "InferenceService", "name": "incident-shadow"}, "patch": _patch("/spec/predictor/model/storageUri", shadow)})
         (place / "kustomization.yaml").write_text(yaml.safe_dump(document))
 
     def apply(self, **written: object):

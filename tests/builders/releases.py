@@ -29,7 +29,7 @@ from presage.package.gate import admit
 from presage.package.keys import SigningKey, Trust, local_key, read_key
 from presage.package.package import PackageParts, build_package
 from presage.package.publishing import Parcel
-from presage.package.release import Package, Release, Role, compose
+from presage.package.release import Package, Release, compose
 from presage.package.sealing import KeyWrapper
 from presage.package.signing import SIGNATURE_FILE, sign_folder
 from presage.package.store import Published, ReleaseStore, StoredPackage
@@ -113,7 +113,7 @@ class World:
         build_package(made, folder, self.key)
         return self.store.add(folder, self.trust)
 
-    def publish(self, members: dict[Role, PackageParts], by: ModelPolicy | None = None) -> Published:
+    def publish(self, members: dict[str, PackageParts], by: ModelPolicy | None = None) -> Published:
         stored = {role: self.package(made) for role, made in members.items()}
         return self.store.publish(compose("incident", stored, by or policy(), 0.05), stored, self.key)
 

@@ -5,6 +5,7 @@ SECRETS = {
     "presage/models-databases/release-storage": {"access_key": "databases", "secret_key": "s3cr3t-databases"},
     "presage/pipelines/release-storage": {"access_key": "publisher", "secret_key": "s3cr3t-publisher"},
     "presage/pipelines/release-signing": {"key.pem": "-----BEGIN PRIVATE KEY-----\nnot a real one\n-----END PRIVATE KEY-----\n"},
+    "presage/clients/revocations": {"revocations.json": '{"schema": "presage.client-revocations/v1", "certificates": []}'},
     "other/team": {"password": "of no business of ours"},
 }
 

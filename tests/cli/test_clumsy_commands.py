@@ -35,7 +35,7 @@ def refused(*options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(("options", "sentence"), [
     (("incident-training", "--source", ""), "--source '' names no known source."),
-    (("compile",), "There is no pipeline 'compile'. There is incident-training."),
+    (("compile",), "There is no pipeline 'compile'. There is incident-training, batch-scoring, row-scoring."),
     (("incident-training", "--seed", "-1"), "--seed -1 is no seed. Give a whole number from 0 to 4294967295."),
 ])  # fmt: skip
 def test_an_impossible_run_is_refused_before_it_begins(options, sentence, own_state):

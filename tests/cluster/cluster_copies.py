@@ -10,6 +10,7 @@ from presage.manifests.render import applications, manifests_folder, render
 RELEASE_DIGEST, IMAGE_DIGEST = "sha256:" + "5eed" * 16, "sha256:" + "1ace" * 16
 FIRST = ("platform", "policies")  # namespaces and what judges come before what is judged; the others in any order
 LABEL = "presage.io/test"
+OTHER_MODEL = "incident-sequence"
 
 
 def rendered(overlay: str) -> list[Manifest]:
@@ -28,10 +29,11 @@ def services(objects: Iterable[Manifest]) -> list[Manifest]:
     return [found for found in objects if found["kind"] == "InferenceService"]
 
 
-def renamed(manifest: Manifest, name: str = "asked") -> Manifest:
-    """A copy under another name: asking for it is a CREATE, whatever is there already."""
+def renamed(manifest: Manifest, name: str = "") -> Manifest:
+    """A copy under another name: asking for it is a CREATE, whatever is there already. An InferenceService is a model by its name, so its copy has one
+    that a policy speaks of."""
     copy = deepcopy(manifest)
-    copy["metadata"]["name"] = name
+    copy["metadata"]["name"] = name or (OTHER_MODEL if manifest["kind"] == "InferenceService" else "asked")
     return copy
 
 

@@ -17,7 +17,7 @@ from cluster_kubectl import Kubectl, apply_in_order, wait_for
 # the ways past the gate are listed where the policy is asked offline, too
 sys.path.insert(0, str(Path(__file__).parents[1] / "manifests"))
 
-UNDERNEATH = ("kserve", "istio-system")  # namespaces of the platform underneath, in which overlays write
+UNDERNEATH = ("argocd", "kserve", "istio-system")  # namespaces of the platform underneath, in which overlays write
 MADE = ("validatingadmissionpolicybindings", "validatingadmissionpolicies", "clusterstoragecontainers", "namespaces", "crds")
 POLICY = "presage-releases"
 

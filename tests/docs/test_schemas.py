@@ -39,7 +39,7 @@ def prediction(**changes):
 def test_each_schema_is_valid_and_names_a_command(path):
     schema = orjson.loads(path.read_bytes())
     jsonschema_rs.meta.validate(schema)
-    assert schema["title"] == f"presage {path.stem} -o json"
+    assert schema["title"] == f"presage {path.stem.replace('-', ' ')} -o json"
 
 
 def test_the_library_s_prediction_is_what_the_schema_describes():

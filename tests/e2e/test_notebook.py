@@ -23,6 +23,7 @@ def state(tmp_path, monkeypatch, trained_state):
     presage.down()
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_from_top_to_bottom_and_leaves_nothing_running(state, trained_state):
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     [parameters] = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]

@@ -8,16 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.replica_process import Replica
 from presage.errors import StateError, UsageError
 from presage.events.log import EventLog, Position, open_event_log
 
-URLS = {"embedded": "sqlite:{folder}"}
+URLS = {"embedded": "sqlite:{folder}", "another process": "process:{address}"}
 Open = Callable[..., EventLog]
 
 
 @pytest.fixture(params=sorted(URLS))
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return URLS[request.param].format(folder=tmp_path / "events")
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "embedded":
+        yield URLS[request.param].format(folder=tmp_path / "events")
+    else:
+        with Replica(tmp_path / "events") as replica:
+            yield URLS[request.param].format(address=replica.address)
 
 
 @pytest.fixture

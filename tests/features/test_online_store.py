@@ -1,20 +1,23 @@
-"""The online store: what was written is read, the newest row stays, and nobody else reads the file."""
+"""The online store, whichever it is: what was written is read, the newest row stays, a write is whole. One suite for SQLite and for Redis."""
 
-import stat
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from builders.redis_server import RedisServer
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
 
 from presage.errors import StateError, UsageError
 from presage.features.declaration import BoundView, load_view
 from presage.features.store import OnlineRow, OnlineStore, open_online_store
 from presage.telemetry.clock import StreamClock
 
-BOUND = load_view(Path(__file__).parents[2] / "feature_store" / "views" / "server_windows.yaml").bind(["cpu", "memory"])
+HERE = Path(__file__).parent
+BOUND = load_view(HERE.parents[1] / "feature_store" / "views" / "server_windows.yaml").bind(["cpu", "memory"])
 CLOCK = StreamClock(event_origin=10_000.0, wall_origin=500.0, speed=60.0)
 
 
@@ -25,9 +28,19 @@ def row(entity: str = "server-01", time: float = 600.0, value: float = 1.5, boun
     return OnlineRow(entity, time, bound.version, values, np.array([1.0, 0.5, 0.25], np.float32), history)
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:{tmp_path / 'online' / 'online.db'}"
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:{tmp_path / 'online' / 'online.db'}"
+    server: RedisServer = request.getfixturevalue("redis")
+    server.ask("FLUSHALL")
+    return server.url("unix")
 
 
 @pytest.fixture
@@ -84,41 +97,9 @@ def test_a_stream_that_starts_over_loses_the_rows_it_has_not_reached(store: Onli
     assert store.entities("incident") == ["a"]
 
 
-def test_a_reader_says_when_there_is_no_store_yet(url: str, tmp_path: Path) -> None:
-    with pytest.raises(StateError, match=r"online\.db: there is no online store here yet\. Start the telemetry stream"):
-        open_online_store(url, read_only=True)
-    assert not (tmp_path / "online").exists()
-
-
 def test_a_reader_cannot_write(store: OnlineStore, url: str) -> None:
     with pytest.raises(StateError, match="cannot be written to"):
         open_online_store(url, read_only=True).write("incident", [row()])
-
-
-def test_a_store_that_was_closed_in_order_can_still_be_read(store: OnlineStore, url: str) -> None:
-    store.write("incident", [row()])
-    store.close()
-    assert open_online_store(url, read_only=True).entities("incident") == ["server-01"]
-
-
-def test_its_files_are_the_owners_alone(store: OnlineStore, tmp_path: Path) -> None:
-    store.write("incident", [row()])
-    assert {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "online").iterdir()} == {0o600}
-
-
-def test_a_full_disk_is_one_sentence_and_changes_nothing(store: OnlineStore) -> None:
-    store.write("incident", [row()])
-    store._connection.execute("PRAGMA max_page_count=6")  # type: ignore[attr-defined]  # SQLite's own "disk full"
-    with pytest.raises(StateError, match="no space left on the device"):
-        store.write("incident", [row(f"server-{number}", time=900.0) for number in range(200)])
-    assert store.entities("incident") == ["server-01"]
-
-
-def test_a_foreign_file_is_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "online.db").write_text("no database " * 200)
-    for read_only in (True, False):
-        with pytest.raises(StateError, match=r"online\.db: not a sound SQLite file"):
-            open_online_store(f"sqlite:{tmp_path / 'online.db'}", read_only)
 
 
 def test_an_unknown_kind_of_store_is_a_usage_error() -> None:
@@ -128,7 +109,7 @@ def test_an_unknown_kind_of_store_is_a_usage_error() -> None:
 
 WRITER = """
 import sys
-sys.path.insert(0, sys.argv[2])
+sys.path[:0] = sys.argv[2:]
 from test_online_store import row
 from presage.features.store import open_online_store
 store = open_online_store(sys.argv[1])
@@ -140,7 +121,7 @@ for tick in range(1, 400):
 
 
 def test_readers_see_whole_rows_that_only_grow_younger_while_another_process_writes(store: OnlineStore, url: str) -> None:
-    writer = subprocess.Popen([sys.executable, "-c", WRITER, url, str(Path(__file__).parent)], stdout=subprocess.PIPE, text=True)
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, url, str(HERE), str(HERE.parent)], stdout=subprocess.PIPE, text=True)
     assert writer.stdout is not None
     assert writer.stdout.readline() == "writing\n"
     reader, newest = open_online_store(url, read_only=True), 0.0
@@ -153,8 +134,59 @@ def test_readers_see_whole_rows_that_only_grow_younger_while_another_process_wri
     assert writer.wait() == 0
 
 
-def test_a_row_of_another_format_is_refused(store: OnlineStore) -> None:
-    store.write("incident", [replace(row())])
-    store._connection.execute("UPDATE online_row SET blob = CAST(x'09' || substr(blob, 2) AS BLOB)")  # type: ignore[attr-defined]
-    with pytest.raises(StateError, match="has format 9, this program reads 1"):
-        store.read("incident", ["server-01"])
+def test_a_row_without_a_time_is_refused_and_nothing_is_written(store: OnlineStore) -> None:
+    with pytest.raises(StateError, match="server-02 has no time"):
+        store.write("incident", [row(), row("server-02", time=float("nan"))])
+    assert store.entities("incident") == []
+
+
+def test_services_do_not_see_each_other_s_rows(store: OnlineStore) -> None:
+    store.put_service("other", BOUND, "host", CLOCK)
+    store.write("incident", [row("a")])
+    store.write("other", [row("b", value=2.0)])
+    store.put_service("other", BOUND, "simulated", CLOCK)  # another source: its own rows alone are dropped
+    assert (store.entities("incident"), store.entities("other")) == (["a"], [])
+
+
+SMALLER = BOUND.view.bind(["cpu"])
+NAMES = some.sampled_from(["a", "b", "ä", "server 01", "{x}", "0", ":times"])
+TIMES = some.sampled_from([-1.0, 0.0, 600.0, 600.0000000001, 9_999.0, 10_000.0, 10_001.0, 1.7e9 + 1 / 3, float("inf")])
+ROWS = some.lists(some.tuples(NAMES, TIMES, some.integers(0, 9), some.booleans()), max_size=6)
+CLOCKS = some.sampled_from([CLOCK, StreamClock(600.0, 7.0, 1.0), StreamClock(600.0000000001, 7.5, 1.0), StreamClock(1e10, 0.1, 3.3)])
+STEPS = some.one_of(
+    some.tuples(some.just("write"), some.sampled_from(["one", "two"]), ROWS),
+    some.tuples(some.just("put"), some.sampled_from(["one", "two"]), some.tuples(some.booleans(), some.sampled_from(["simulated", "host"]), CLOCKS)),
+    some.tuples(some.just("read"), some.sampled_from(["one", "two", "three"]), some.lists(NAMES, max_size=4)),
+)
+
+
+def done(store: OnlineStore, step: tuple[str, str, object]) -> object:
+    """What a store answers to one step, in a form that can be compared."""
+    kind, service, what = step
+    if kind == "write":
+        return store.write(service, [row(name, time, float(value), SMALLER if small else BOUND) for name, time, value, small in what])  # type: ignore[attr-defined]
+    if kind == "put":
+        small, source, clock = what  # type: ignore[misc]
+        return store.put_service(service, SMALLER if small else BOUND, source, clock)
+    description = store.describe(service)
+    about = description and (description.bound, description.source, description.clock)
+    rows = store.read(service, what)  # type: ignore[arg-type]
+    return about, store.entities(service), [
+        found and (found.entity, found.time, found.version, found.values.tobytes(), found.coverage.tobytes(), found.history.tobytes()) for found in rows
+    ]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=some.lists(STEPS, max_size=12))
+def test_both_stores_answer_the_same_to_whatever_is_done(redis: RedisServer, tmp_path: Path, steps: list[tuple[str, str, object]]) -> None:
+    (tmp_path / "online.db").unlink(missing_ok=True)
+    redis.ask("FLUSHALL")
+    file, server = open_online_store(f"sqlite:{tmp_path / 'online.db'}"), open_online_store(redis.url("unix"))
+    try:
+        for step in (*steps, *(("read", service, ["a", "b", "ä"]) for service in ("one", "two"))):
+            assert done(file, step) == done(server, step), step
+    finally:
+        file.close()
+        server.close()
+        for beside in tmp_path.glob("online.db*"):
+            beside.unlink()

@@ -164,7 +164,7 @@ def test_sigterm_ends_it_within_its_grace_and_every_answer_is_in_the_prediction_
         code, seconds = container.stop(another.grace)
         assert code == 0 and seconds < another.grace, container.log
     answered = {one["prediction_id"] for one in json.loads(body)["predictions"]}
-    logged = pl.read_parquet(another.volume("prediction-log") / "**/*.parquet", hive_partitioning=False)["prediction_id"].to_list()
+    logged = pl.read_parquet(another.volume("prediction-log") / "decisions/**/*.parquet", hive_partitioning=False)["prediction_id"].to_list()
     assert answered <= set(logged) and len(logged) == len(set(logged))
 
 

@@ -11,7 +11,6 @@ from benchmarks.serving_process import ServerProcess
 from inference.clients.buckets import MOST_UNNAMED, Clients, LimitReached
 from inference.clients.certificates import HEADER, caller
 from inference.clients.limits import ClientLimits, Limit, LimitsFile, follow, parse_limits
-from inference.server.exchange import HttpRequest
 from presage.errors import InputError
 
 GATEWAY = "spiffe://cluster.local/ns/gateway/sa/presage-istio"
@@ -42,7 +41,7 @@ class Asking:
         """0 where it may, else the seconds that it is told to wait."""
         headers = {} if client is None else {HEADER: f"By=spiffe://a/b;URI={client}".encode()}
         try:
-            self.clients.admit(HttpRequest("POST", path, headers, b""), self.now)
+            self.clients.admit(headers, path, self.now)
         except LimitReached as reached:
             assert reached.status == 429 and reached.reason == "client-limit" and f"Ask again in {reached.retry_after} s" in reached.message
             return reached.retry_after

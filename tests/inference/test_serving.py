@@ -165,10 +165,11 @@ def test_metrics_are_prometheus_text_and_count_what_was_answered(client, whole_r
     assert sample("presage_refused_total", reason="input") >= 1
     names = {family.name for family in text_string_to_metric_families(client.get("/metrics").text)}
     catalogue = {
-        "presage_requests", "presage_request_seconds", "presage_refused", "presage_inflight_requests", "presage_score", "presage_tier",
+        "presage_requests", "presage_request_seconds", "presage_refused", "presage_inflight_requests", "presage_score", "presage_risk", "presage_tier",
         "presage_feature_age_seconds", "presage_features_missing", "presage_features_clipped", "presage_rung",
         "presage_journal_records", "presage_journal_lag_records",
-        "presage_build_info", "request_preprocess_seconds", "request_predict_seconds", "request_postprocess_seconds", "request_explain_seconds",
+        "presage_build_info", "presage_queue_depth", "presage_limits_shared", "presage_breaker_open", "presage_shadow", "presage_shadow_difference",
+        "request_preprocess_seconds", "request_predict_seconds", "request_postprocess_seconds", "request_explain_seconds",
     }  # fmt: skip
     assert names == catalogue
 
@@ -188,7 +189,7 @@ def test_health_answers_as_kserve_does(client, path, document):
 
 def test_the_openapi_page_describes_every_field_of_an_answer(client, serving_site):
     document = client.get("/openapi.json").json()
-    assert document["openapi"] == "3.1.0" and set(document["paths"]) == {"/predict", "/servers"}
+    assert document["openapi"] == "3.1.0" and {"/api/v1/predict", "/api/v2/predict", "/predict", "/servers"} < document["paths"].keys()
     assert set(document["components"]["schemas"]["Prediction"]["properties"]) == PREDICTION
     assert [field["name"] for field in document["x-inputs"]] == [field.name for field in serving_site.contract.inputs]
 
@@ -202,12 +203,13 @@ def test_kserves_flags_are_taken_and_unknown_ones_named(serving_site, tmp_path):
     assert server.process.returncode == 0
 
 
-def test_without_an_online_store_rows_are_answered_and_servers_are_not(serving_site, tmp_path):
+def test_without_an_online_store_rows_are_answered_and_servers_by_the_base_rate(serving_site, tmp_path):
     with ServerProcess(serving_site, tmp_path, f"--online_store={tmp_path / 'none.db'}") as server:
         import httpx2
 
         named = httpx2.post(server.address + "/predict", json={"servers": ["app-01"]})
-        assert named.status_code == 503 and "holds no rows yet" in named.json()["error"]
+        [answer] = named.json()["predictions"]
+        assert (answer["rung"], answer["tier"]) == ("default", "none")  # whether there is such a server, nobody can say
         assert httpx2.post(server.address + "/v2/models/incident/infer", json=x_request(np.nan_to_num(serving_site.x[:1]))).status_code == 200
 
 

@@ -22,6 +22,14 @@ def test_a_plane_that_runs_as_rendered_differs_in_nothing(state, tmp_path):
     assert compare(state, folder) == []
 
 
+def test_a_port_that_a_program_opened_by_its_mapped_address_is_open(state, tmp_path):
+    code = ["import socket, sys, http.server as web", "web.ThreadingHTTPServer.address_family = socket.AF_INET6",
+            "web.ThreadingHTTPServer(('::ffff:' + sys.argv[1], 8080), web.SimpleHTTPRequestHandler).serve_forever()"]  # fmt: skip
+    folder = manifests(tmp_path, deployment(containers=[container(command=["python", "-c", "\n".join(code)], args=["0.0.0.0"])]))
+    up(state=state, manifests=folder)
+    assert compare(state, folder) == []
+
+
 def test_an_edit_that_was_not_applied_is_named_with_both_values(state, tmp_path):
     up(state=state, manifests=manifests(tmp_path, with_word("one")))
     [found] = compare(state, manifests(tmp_path, with_word("two")))

@@ -1,12 +1,17 @@
 """`presage://NAME:local` is the newest release of this state that was trained on the same fleet."""
 
 import pytest
-from builders.releases import world
+from builders.releases import policy, world
+from builders.triton import sequence_parts
 
 from presage.errors import UsageError
 from presage.files import write_json
 from presage.local.overrides import override, source_of
-from presage.local.releases import bind, local_names, local_uri, trained_release, training_source
+from presage.local.releases import bind, local_names, local_uri, pipeline_of, trained_release, training_source
+from presage.package.keys import Trust, local_key
+from presage.package.package import build_package
+from presage.package.release import compose
+from presage.package.store import ReleaseStore
 from presage.state import State
 
 
@@ -88,3 +93,36 @@ def test_an_override_equal_to_the_manifest_is_none():
 def test_an_override_that_nothing_takes_is_refused():
     with pytest.raises(UsageError, match="no container of this overlay takes --speed"):
         override([stream("--source=simulated")], None, 5.0)
+
+
+def test_the_sequence_release_of_the_same_run_is_found_by_its_own_name(made, state):
+    uri = made[1].replace("presage://incident:", "presage://incident-sequence:")
+    folder = state.runs / "one"
+    write_json(folder / "artifacts" / "packaged" / "result.json", {"models": [{"name": "incident", "uri": made[1]}, {"name": "incident-sequence", "uri": uri}]})
+    told = {"source": "simulated", "model": {"name": "incident", "uri": made[1]}, "artifacts": {"packaged": "artifacts/packaged"}}
+    write_json(folder / "result.json", told)
+    assert str(trained_release(state, "incident", "simulated")) == made[1]
+    assert trained_release(state, "incident-sequence", "simulated") is None  # it is not in the store
+    world_of_sequence(state)
+    assert str(trained_release(state, "incident-sequence", "simulated")) == uri
+
+
+@pytest.mark.parametrize("place", ["../../elsewhere", "/etc", None, 7])
+def test_a_run_that_names_a_place_outside_itself_made_nothing(made, state, place):
+    told = {"source": "simulated", "model": {"name": "incident", "uri": made[1]}, "artifacts": {"packaged": place}}
+    write_json(state.runs / "one" / "result.json", told)
+    assert trained_release(state, "incident-sequence", "simulated") is None
+
+
+def test_one_training_makes_both_releases_of_a_model():
+    assert pipeline_of("incident") == pipeline_of("incident-sequence") == "incident-training"
+
+
+def world_of_sequence(state):
+    """A release of that name in the state's store, of version 1."""
+    key = local_key(state.keys)
+    store = ReleaseStore(state.releases)
+    folder = state.root / "made" / "incident-sequence"
+    build_package(sequence_parts(), folder, key)
+    stored = {"primary": store.add(folder, Trust.of([key.public]))}
+    store.publish(compose("incident-sequence", stored, policy(), 0.05), stored, key)

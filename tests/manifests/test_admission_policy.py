@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from cel_expr_python import cel
-from offline_admission import OfflinePolicy, Verdict
 
+from presage.manifests.admission import OfflinePolicy, Verdict
 from presage.manifests.expand import expand
 from presage.manifests.objects import Manifest, dump_objects, parse_objects
 from presage.manifests.render import manifests_folder, render, render_overlay
@@ -95,6 +95,8 @@ PAST_THE_GATE: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("a container named storage-initializer", lambda p: p.update(initContainers=[container("storage-initializer")]), "storage-initializer"),
     ("a custom container", lambda p: p.update(containers=[container("kserve-container")]), "custom kserve-container"),
     ("STORAGE_URI", lambda p: p["model"].update(env=[{"name": "STORAGE_URI", "value": "s3://models"}]), "STORAGE_URI"),
+    ("a container in the path's place", lambda p: p.update(containers=[container("transformer-container")]), "custom transformer-container"),
+    ("an argument of Triton's", lambda p: p["model"].update(runtime="presage-gpu", args=["--model-control-mode=explicit"]), "presage-gpu are Triton's"),
     (
         "STORAGE_URI of a transformer container",
         lambda p: p.update(containers=[container("transformer-container", env=[{"name": "STORAGE_URI", "value": "s3://models"}])]), "STORAGE_URI",

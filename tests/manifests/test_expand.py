@@ -204,7 +204,6 @@ REFUSALS = [
     refused("a name too long for the label app", {"isvc|metadata|name": "i" * 49}, NotAdmitted, "64 characters"),
     refused("a name and namespace too long for a host", {"isvc|metadata|name": "i" * 48}, NotAdmitted, "no DNS name"),
     refused("an unknown autoscaler class", {f"isvc|metadata|annotations|{CLASS}": "kpa"}, NotAdmitted, "kpa"),
-    refused("class keda", {f"isvc|metadata|annotations|{CLASS}": "keda"}, NotExpanded, "ScaledObject"),
     refused("Knative's mode", {"isvc|metadata|annotations|serving.kserve.io/deploymentMode": "Knative"}, NotExpanded, "Standard"),
     refused("Knative's mode by default", {"isvc|metadata|annotations|serving.kserve.io/deploymentMode": DROP, "settings|deploy": DROP}, NotExpanded, "Knative"),
     refused("PYTHONPATH", {"model|env": [{"name": "PYTHONPATH", "value": "/x"}]}, NotAdmitted, "PYTHONPATH"),

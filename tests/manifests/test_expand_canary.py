@@ -94,7 +94,7 @@ def nameless(**over):
     pytest.param([canary(autoScaling={"metrics": []})], {}, NotAdmitted, "autoScaling", id="autoScaling"),
     pytest.param([canary(workerSpec={"size": 1})], {}, NotAdmitted, "workerSpec", id="workerSpec"),
     pytest.param([canary(minReplicas=3)], {}, NotAdmitted, "between 0 and the stable's 2", id="more replicas than the stable"),
-    pytest.param([canary(annotations={CLASS: "keda"})], {}, NotExpanded, "ScaledObject", id="keda"),
+    pytest.param([canary(annotations={CLASS: "keda"})], {}, NotAdmitted, "no triggers", id="keda, since its metrics are taken from it"),
     pytest.param([canary(logger={"mode": "all"})], {}, NotExpanded, "agent", id="a logger"),
     pytest.param([canary(name="c" * 40)], {}, NotAdmitted, "characters", id="a name too long beside the service's"),
 ])  # fmt: skip

@@ -18,7 +18,7 @@ from presage.manifests.render import manifests_folder, overlays, render, render_
 MANIFESTS = manifests_folder()
 CLUSTERS = ("staging", "production")
 CLUSTER_SCOPED = {"Namespace", "ClusterStorageContainer", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
-DOMAINS = {"local": "presage.local", "staging": "staging.presage.example", "production": "presage.example"}
+DOMAINS = {"local": "presage.local", "local-gpu": "presage.local", "staging": "staging.presage.example", "production": "presage.example"}
 RELEASE = "presage://incident:8@sha256:" + "8" * 64
 
 
@@ -59,7 +59,7 @@ def test_each_object_is_in_one_application_and_says_its_namespace(overlay):
 def test_an_overlay_is_cut_into_applications_by_life_cycle():
     shared = {"platform", "policies", "streams", "observability", "models-network"}
     assert set(applications("local")) == shared | {"backing"}
-    assert all(set(applications(overlay)) == shared | {"models-databases"} for overlay in CLUSTERS)
+    assert all(set(applications(overlay)) == shared | {"models-databases", "argocd", "argocd-settings"} for overlay in CLUSTERS)
 
 
 def test_overlay_local_holds_nothing_of_the_other_domain():
@@ -68,9 +68,10 @@ def test_overlay_local_holds_nothing_of_the_other_domain():
     assert namespaces >= {"models-network", "gateway", "vault", "object-store", "pipelines", "monitoring"}
 
 
-def test_the_root_builds_production_with_all_its_applications():
+def test_the_root_builds_production_with_all_its_applications_but_what_brings_them():
     built = parse_objects(render(MANIFESTS.parent), "root")
-    assert sorted(map(identity, built)) == sorted(map(identity, objects("production")))
+    brought = [found for name, them in applications("production").items() for found in them if not name.startswith("argocd")]
+    assert sorted(map(identity, built)) == sorted(map(identity, brought))
 
 
 @pytest.mark.parametrize("overlay", overlays(MANIFESTS))

@@ -112,7 +112,7 @@ def test_a_release_key_composes_above_tier_low_and_the_gate_refuses_it_by_name_u
         lambda: admit(published.uri, tmp_path / "models", made.store, trust),
         lambda: publish(published.reference, made.store, ReleaseStore(tmp_path / "target"), None, trust=trust),
     ):
-        with pytest.raises(ArtifactRefused, match=f"incident:2 has tier {tier} and comes without approvals") as refused:
+        with pytest.raises(ArtifactRefused, match=f"incident:2 has tier {tier}, and no approvals are known here") as refused:
             refuse()
         assert refused.value.reason == "approval"
 

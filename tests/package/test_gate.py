@@ -96,7 +96,7 @@ def test_a_revocation_list_that_cannot_be_read_refuses_everything(made, tmp_path
         Revocations.open(tmp_path / "broken.json")
 
 
-@pytest.mark.parametrize(("owner", "says"), [("local", "local key"), ("release", "without approvals")])
+@pytest.mark.parametrize(("owner", "says"), [("local", "local key"), ("release", "no approvals are known here")])
 def test_a_tier_above_low_is_refused(tmp_path, owner, says):
     made = world(tmp_path)
     published = made.publish({"primary": parts(seed=3)}, by=policy().model_copy(update={"risk_tier": "medium"}))

@@ -11,9 +11,9 @@ from pipelines.compile import compiled_text
 from presage.errors import UsageError
 
 
-def committed() -> dict[str, Any]:
+def committed(name: str = "incident-training") -> dict[str, Any]:
     """The pipeline's specification; the second document is the cluster's part of it."""
-    specification, _ = yaml.safe_load_all(find_pipeline("incident-training").compiled.read_text())
+    specification, _ = yaml.safe_load_all(find_pipeline(name).compiled.read_text())
     return specification
 
 
@@ -42,6 +42,14 @@ def test_packaging_is_never_answered_from_the_cache():
     assert all(task["cachingOptions"].get("enableCache") for name, task in tasks.items() if name in {"ingest", "featurize", "evaluate"})
 
 
+@pytest.mark.parametrize(("name", "step"), [("batch-scoring", "score"), ("row-scoring", "score-rows")])
+def test_scoring_is_never_answered_from_the_cache(name, step):
+    compiled = committed(name)
+    tasks = compiled["root"]["dag"]["tasks"]
+    assert not tasks[step]["cachingOptions"].get("enableCache")
+    assert {executor["container"]["image"] for executor in compiled["deploymentSpec"]["executors"].values()} == {"presage/training:0.1.0"}
+
+
 def test_an_unknown_pipeline_is_wrong_usage():
-    with pytest.raises(UsageError, match=re.escape("There is no pipeline 'nope'. There is incident-training.")):
+    with pytest.raises(UsageError, match=re.escape("There is no pipeline 'nope'. There is incident-training, batch-scoring, row-scoring.")):
         find_pipeline("nope")

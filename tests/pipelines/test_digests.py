@@ -5,7 +5,7 @@ from pathlib import Path
 import grimp
 import pytest
 
-from pipelines.digests import NOT_IN_STEPS, ROOMS, code_digest, source_digest
+from pipelines.digests import NEVER_CACHED, NOT_IN_STEPS, ROOMS, code_digest, source_digest
 from presage.errors import InputError
 
 
@@ -29,10 +29,18 @@ def test_a_renamed_file_is_a_change(tmp_path):
     assert code_digest(tmp_path) != before
 
 
-def test_what_the_digest_leaves_out_no_step_imports():
+def test_what_the_digest_leaves_out_no_step_imports_that_a_cache_may_answer():
     graph = grimp.build_graph("components", "feature_store", "inference", "pipelines", "presage", cache_dir=None)
     left_out = [*NOT_IN_STEPS, *({"feature_store", "inference", "pipelines"} - set(ROOMS))]
-    chains = [chain for module in left_out if module in graph.modules for chain in graph.find_shortest_chains("components", module, as_packages=True)]
+    steps = sorted(graph.find_children("components") - set(NEVER_CACHED))
+    assert len(steps) > 9
+    chains = [
+        chain
+        for step in steps
+        for module in left_out
+        if module in graph.modules
+        for chain in graph.find_shortest_chains(step, module, as_packages=True)
+    ]
     assert chains == []
 
 

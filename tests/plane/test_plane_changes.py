@@ -138,7 +138,7 @@ def test_a_stable_release_that_is_refused_leaves_the_old_pod_serving(plane):
     assert shares(running).keys() == {"1"}
 
 
-@pytest.mark.parametrize("mount", ["pki-mesh", "pki-edge"])
+@pytest.mark.parametrize("mount", ["pki-mesh", pytest.param("pki-edge", marks=pytest.mark.slow)])
 def test_every_certificate_and_the_authority_behind_it_are_changed_under_load(plane, mount):
     before = next(iter((plane.state.plane / "client").glob("tls.crt"))).read_bytes()
     with load(plane) as running:

@@ -86,7 +86,7 @@ def test_each_process_killed_in_turn_under_load_heals_and_no_answer_is_lost(trai
         down(plane.state)
         assert list(marked(plane.state.root)) == []
         assert [where for where in ports if _listens(*where)] == []
-        logged = pl.read_parquet(plane.state.plane / "volumes" / "prediction-log" / "**" / "*.parquet")
+        logged = pl.read_parquet(plane.state.plane / "volumes" / "prediction-log" / "decisions" / "**" / "*.parquet")
     lost = set(load.answered) - set(logged["prediction_id"])
     for name, times in healed.items():
         print(f"{name}: back after {median(times):.1f} s (worst {max(times):.1f} s)")

@@ -52,7 +52,8 @@ def test_no_policy_grants_a_wildcard_or_more_than_reading_and_using():
 
 MISTAKES = {
     "an unknown field": (
-        "configuration.yaml", lambda found: found["mounts"][0].update(max_version=3), r"configuration.yaml: mounts.0.kv.max_version: .*it is 3.*Mend the key",
+        "configuration.yaml", lambda found: found["mounts"][0].update(max_version=3),
+        r"configuration.yaml:\d+: mounts.0.kv.max_version: .*it is 3.*Mend the key",
     ),
     "an unknown engine": ("configuration.yaml", lambda found: found["mounts"][0].update(type="database"), r"mounts.0: .*'database'"),
     "no duration": ("configuration.yaml", lambda found: found["auth"][0].update(max_lease_ttl="soon"), r"auth.0.max_lease_ttl: .*'soon' is no duration"),
@@ -67,7 +68,7 @@ MISTAKES = {
     "a policy that no file holds": (
         "generated/roles.yaml", lambda found: found[0]["policies"].append("release-shut"), r"role 'models-network.incident' has the policy 'release-shut'",
     ),
-    "no audience": ("generated/roles.yaml", lambda found: found[0].update(audience=""), r"roles.yaml: 0.audience"),
+    "no audience": ("generated/roles.yaml", lambda found: found[0].update(audience=""), r"roles.yaml:\d+: 0.audience"),
     "a life longer than the mount's": ("generated/roles.yaml", lambda found: found[0].update(ttl="2h"), r"ttl of role 'models-network.incident' is 2:00:00"),
     "a role without an account": ("generated/roles.yaml", lambda found: found[0].pop("bound_service_account"), r"0.bound_service_account: Field required"),
 }  # fmt: skip

@@ -179,7 +179,10 @@ def test_what_is_no_duration_is_refused(text):
         seconds(text, "spec.ttl")
 
 
-KEYS = {"release-storage": {"access_key", "secret_key"}, "release-signing": {"key.pem"}, "gateway-tls": {"tls.crt", "tls.key", "ca.crt"}}
+KEYS = {
+    "release-storage": {"access_key", "secret_key"}, "release-signing": {"key.pem"}, "gateway-tls": {"tls.crt", "tls.key", "ca.crt"},
+    "client-revocations": {"revocations.json"},
+}  # fmt: skip
 
 
 def _resources():

@@ -211,7 +211,7 @@ def test_a_compressed_body_is_refused_unread(client):
         ("GET", INFER, 405), ("PUT", INFER, 405), ("DELETE", PREDICT, 405), ("POST", "/metrics", 405), ("POST", "/v2/health/live", 405),
         ("POST", "/v2/models/other/infer", 404), ("GET", "/v2/models/other", 404), ("GET", "/v2/models/other/ready", 404), ("POST", "/v2/models//infer", 404),
         ("GET", "/nothing", 404), ("GET", "/../../etc/passwd", 404), ("GET", "/%00", 404), ("POST", "/v1/models/incident:predict", 404),
-        ("POST", "/v2/models/incident/versions/1/infer", 501), ("POST", "/v2/repository/models/incident/load", 501), ("POST", "/v2/repository/index", 501),
+        ("POST", "/v2/models/incident/versions/9/infer", 404), ("POST", "/v2/repository/models/incident/load", 501), ("POST", "/v2/repository/index", 501),
         ("POST", "/v2/systemsharedmemory/region/a/register", 404),
     ],
 )  # fmt: skip

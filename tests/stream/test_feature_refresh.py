@@ -43,8 +43,10 @@ class Street:
         self.ticks = AppliedTicks(open_event_log(str(self.folder / "events"), "ticks", partitions=1))
         clock = StreamClock(START.timestamp(), START.timestamp(), 1.0)
         self.metrics = StreamMetrics("test", VIEW.name, lambda: 0.0)
+        self.published: list[OnlineRow] = []
         self.refresh = FeatureRefresh(BOUND, MINUTE, clock, log=self.log, ticks=self.ticks, store=self.store, service="incident",
-                                      metrics=self.metrics, lateness=5.0, wall=lambda: START.timestamp() + 60 * self.at)  # fmt: skip
+                                      metrics=self.metrics, lateness=5.0, publish=self.published.extend,
+                                      wall=lambda: START.timestamp() + 60 * self.at)  # fmt: skip
 
     def report(self, *minutes: float, cpu: float = 1.0, entity: str = "a") -> None:
         self.log.append([(entity, msgspec.msgpack.encode(Reading(entity, START + minute * MINUTE, {"cpu": cpu}, "test"))) for minute in minutes])
@@ -92,6 +94,19 @@ def test_a_tick_is_applied_when_the_watermark_has_passed_it_and_not_before(stree
     street.step(at=5.09)
     assert street.minute() == 5
     assert street.value("cpu.mean_1h") == 1.0
+
+
+def test_the_rows_of_a_tick_are_told_as_they_were_stored(street: Street) -> None:
+    street.report(*range(-59, 6))
+    street.report(*range(-3, 6), entity="b")
+    street.step(at=5.09)
+    told = {row.entity: row for row in street.published}
+    assert sorted(told) == ["a", "b"] == sorted(row.entity for row in street.published)
+    for entity, row in told.items():
+        stored = street.row(entity)
+        assert (row.time, row.version) == (stored.time, stored.version)
+        for one, other in ((row.values, stored.values), (row.coverage, stored.coverage), (row.history, stored.history)):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_a_tick_waits_for_a_source_that_is_still_filling_back(street: Street) -> None:

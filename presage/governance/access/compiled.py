@@ -8,12 +8,13 @@ from presage.manifests.objects import Manifest
 
 @dataclass(frozen=True)
 class Compiled:
-    """place: folder of generated/ (a domain's name, or `common`). clauses: ids it comes from. because: its comment."""
+    """place: folder of generated/ (a domain's name, or `common`). clauses: ids it comes from. because: its comment. source: the policy's file."""
 
     place: str
     clauses: tuple[str, ...]
     because: str
     manifest: Manifest
+    source: str = "policies/access.yaml"
 
     @property
     def file(self) -> str:

@@ -15,6 +15,8 @@ TRUST_DOMAIN = "cluster.local"
 GATEWAY, PIPELINES, MONITORING = "gateway", "pipelines", "monitoring"  # the platform's own namespaces
 GATEWAY_IDENTITY = "gateway/presage-istio"  # Istio names a Gateway's account so
 METRICS = "metrics"
+GRPC_PATHS = "/inference.GRPCInferenceService/"
+"""How the path of a gRPC call begins; it goes to a port of its own."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}-[1-9][0-9]*$")]
@@ -55,10 +57,11 @@ class Endpoint(_Document):
 
 
 class Limit(_Document):
-    """What one client may ask: a steady rate, and how much at once."""
+    """What one client may ask: a steady rate, how much at once, and a quota by UTC's days. Requests, not rows."""
 
     requests_per_minute: PositiveInt
     burst: PositiveInt
+    requests_per_day: PositiveInt | None = None
 
 
 class Token(_Document):
@@ -89,6 +92,14 @@ class Client(_Clause):
     @property
     def spiffe_id(self) -> str:
         return f"spiffe://{self.principal}"
+
+
+class RevokedClients(_Clause):
+    """The list of certificates that are refused before they end. read_by: accounts whose Pods read it; overlap: how long a replaced one holds."""
+
+    read_by: tuple[Name, ...] = Field(min_length=1)
+    read_again_after: Duration
+    overlap: Duration
 
 
 class GatewayLimit(_Document):
@@ -151,6 +162,7 @@ class AccessPolicy(_Document):
     endpoints: dict[Name, Endpoint]
     clients: tuple[Client, ...]
     unnamed_at_most: Limit
+    revoked_clients: RevokedClients
     gateway: Gateway
     people: tuple[People, ...]
     workloads: tuple[Workload, ...]
@@ -160,6 +172,14 @@ class AccessPolicy(_Document):
     def clients_of(self, domain: str, origin: str | None = None) -> list[Client]:
         """Clients that may call in `domain`, of one origin or of any."""
         return [client for client in self.clients if domain in client.domains and origin in (None, client.origin)]
+
+    def client(self, name: str) -> Client:
+        """The client of that name. Raises InputError naming those that there are."""
+        found = next((client for client in self.clients if client.name == name and client.identity), None)
+        if found is None:
+            known = ", ".join(sorted(client.name for client in self.clients if client.identity))
+            raise InputError(f"no client is named {name!r} in policies/access.yaml. There is: {known}.")
+        return found
 
     def operations(self, *clients: Client) -> list[tuple[str, tuple[str, ...]]]:
         """(method, paths) of all that these clients may call, each once, in order."""

@@ -23,4 +23,6 @@ def client_limits(policy: AccessPolicy) -> Iterator[Compiled]:
 
 
 def _limit(limit: Limit) -> dict[str, int]:
-    return {"requests_per_minute": limit.requests_per_minute, "burst": limit.burst}
+    return {"requests_per_minute": limit.requests_per_minute, "burst": limit.burst} | (
+        {"requests_per_day": limit.requests_per_day} if limit.requests_per_day else {}
+    )

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from presage.governance.access.compiled import COMMON, Compiled, manifest, predictor
-from presage.governance.access.document import GATEWAY, GATEWAY_IDENTITY, METRICS, AccessPolicy, Client, principal
+from presage.governance.access.document import GATEWAY, GATEWAY_IDENTITY, GRPC_PATHS, METRICS, AccessPolicy, Client, principal
 from presage.manifests.objects import Manifest
 
 _API = "security.istio.io/v1"
 _GATEWAY = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "presage"}
-SERVING_PORT, METRICS_PORT = 8080, 9090
+SERVING_PORT, GRPC_PORT, METRICS_PORT = 8080, 8081, 9090
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,18 @@ def _from_the_mesh(policy: AccessPolicy, client: Client, domain: str, namespace:
 def _into(policy: AccessPolicy, service: str, namespace: str, caller: Caller) -> Manifest:
     rule = {
         "from": [{"source": {"principals": [caller.principal]}}],
-        "to": [{"operation": {**operation, "ports": [str(SERVING_PORT)]}} for operation in _operations(policy, *caller.clients)],
+        "to": [{"operation": operation} for operation in _by_port(_operations(policy, *caller.clients))],
     }
     spec = {"selector": {"matchLabels": predictor(service)}, "action": "ALLOW", "rules": [rule]}
     return manifest(_API, "AuthorizationPolicy", f"{service}-from-{caller.name}", namespace, spec=spec)
+
+
+def _by_port(operations: list[dict[str, list[str]]]) -> Iterator[dict[str, list[str]]]:
+    """Calls of HTTP at its port, those of gRPC at theirs: a path that is asked for at the other port is none of ours."""
+    for operation in operations:
+        for port, grpc in ((SERVING_PORT, False), (GRPC_PORT, True)):
+            if paths := [path for path in operation["paths"] if path.startswith(GRPC_PATHS) is grpc]:
+                yield {"methods": operation["methods"], "paths": paths, "ports": [str(port)]}
 
 
 def _ids(clients: Sequence[Client]) -> tuple[str, ...]:

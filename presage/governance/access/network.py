@@ -5,7 +5,7 @@ from typing import Any
 
 from presage.governance.access.compiled import Compiled, manifest, predictor
 from presage.governance.access.document import GATEWAY, MONITORING, AccessPolicy
-from presage.governance.access.mesh import METRICS_PORT, SERVING_PORT
+from presage.governance.access.mesh import GRPC_PORT, METRICS_PORT, SERVING_PORT
 
 _PROXY_METRICS_PORT = 15090  # Istio's own
 _NAMESPACE = "kubernetes.io/metadata.name"  # the one label of a namespace that nobody can change
@@ -19,7 +19,7 @@ def network_allows(policy: AccessPolicy) -> Iterator[Compiled]:
             clients = [client for client in callers if client.of == service]
             sources = {GATEWAY: {"gateway.networking.k8s.io/gateway-name": "presage"}} if any(client.origin == "outside" for client in clients) else {}
             sources |= {str(client.identity).partition("/")[0]: {} for client in clients if client.origin == "mesh"}
-            spec = _ingress(predictor(service), [_from(source, labels) for source, labels in sources.items()], SERVING_PORT)
+            spec = _ingress(predictor(service), [_from(source, labels) for source, labels in sources.items()], SERVING_PORT, GRPC_PORT)
             because = f"Who calls {service}: the gateway for clients outside, and the namespaces of clients in the mesh. Which of their Pods, the mesh says."
             found = manifest("networking.k8s.io/v1", "NetworkPolicy", f"{service}-clients", namespace, spec=spec)
             yield Compiled(domain, tuple(client.id for client in clients), because, found)

@@ -22,12 +22,14 @@ def require_sense(policy: AccessPolicy, where: str) -> None:
 
 def findings(policy: AccessPolicy) -> Iterator[tuple[str, str]]:
     """(clause, what is wrong and the remedy), all of them."""
-    ids = [clause.id for clause in (*policy.clients, *policy.people, *policy.workloads)] + [rotation.id for rotation in policy.rotation]
+    ids = [clause.id for clause in (*policy.clients, *policy.people, *policy.workloads, policy.revoked_clients)] + [rotation.id for rotation in policy.rotation]
     yield from _twice("id", ids)
     yield from _twice("clients.name", (client.name for client in policy.clients))
     yield from _twice("clients.identity", (client.identity for client in policy.clients if client.identity))
     yield from _twice("people.name", (people.name for people in policy.people))
     yield from _twice("domains", policy.domains.values())
+    revoked, readers = policy.revoked_clients, [workload.account for workload in policy.workloads if workload.reads]
+    yield from _unknown(revoked.id, "read_by", revoked.read_by, readers, "which reads nothing from Vault. Name an account of workloads that reads.")
     for client in policy.clients:
         yield from _of_client(policy, client)
     for people in policy.people:
@@ -43,6 +45,11 @@ def _of_client(policy: AccessPolicy, client: Client) -> Iterator[tuple[str, str]
             yield client.id, f"{field} is missing; a client from {client.origin} has one. Write it."
         elif given and not needed:
             yield client.id, f"{field} is written; a client from {client.origin} has none. Remove it."
+    limit, life = client.at_most, client.certificate_lives
+    if limit and limit.requests_per_day is not None and limit.requests_per_day < limit.burst:
+        yield client.id, f"at_most.requests_per_day is {limit.requests_per_day}, less than burst ({limit.burst}): the day would be over at once. Raise it."
+    if life and policy.revoked_clients.overlap >= life:
+        yield client.id, f"certificate_lives is not longer than revoked_clients.overlap ({policy.revoked_clients.overlap}). Shorten the overlap."
     yield from _unknown(client.id, "may", client.may, policy.endpoints)
     yield from _unknown(client.id, "in", client.domains, policy.domains)
     if (METRICS in client.may) != (client.origin == MONITORING) or (client.origin == MONITORING and len(client.may) > 1):

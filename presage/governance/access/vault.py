@@ -10,6 +10,7 @@ from presage.governance.access.document import AccessPolicy, Workload
 
 AUDIENCE, AUTH_MOUNT, KV_MOUNT, EDGE_MOUNT = "vault", "jwt", "kv", "pki-edge"
 _API = "secrets.hashicorp.com/v1beta1"
+REVOCATIONS = "presage/clients/revocations"
 _OPERATOR_TOKEN_SECONDS = 600
 
 
@@ -21,6 +22,8 @@ def vault_objects(policy: AccessPolicy) -> Iterator[Compiled]:
                 continue
             for found in (_auth(workload, namespace), *_statics(policy, workload, namespace), *_certificates(policy, workload, namespace)):
                 yield Compiled(domain or COMMON, (workload.id,), f"{workload.title}. {workload.rationale}", found)
+            if workload.account in (revoked := policy.revoked_clients).read_by:
+                yield Compiled(domain or COMMON, (revoked.id,), f"{revoked.title}. {revoked.rationale}", _revocations(policy, workload, namespace))
 
 
 def vault_roles(policy: AccessPolicy) -> list[dict[str, Any]]:
@@ -43,6 +46,8 @@ def vault_policies(policy: AccessPolicy) -> Iterator[tuple[str, str, str]]:
     for workload in policy.workloads:
         for _, namespace in policy.accounts(workload):
             rules = [_rule(f"{KV_MOUNT}/data/presage/{namespace}/{secret}", "read") for secret in workload.reads]
+            if workload.account in policy.revoked_clients.read_by:
+                rules.append(_rule(f"{KV_MOUNT}/data/{REVOCATIONS}", "read"))
             if workload.certificate:
                 rules.append(_rule(f"{EDGE_MOUNT}/issue/{workload.certificate.role}", "create", "update"))
             if rules:
@@ -73,6 +78,15 @@ def _statics(policy: AccessPolicy, workload: Workload, namespace: str) -> Iterat
         found = manifest(_API, "VaultStaticSecret", secret, namespace, spec=spec)
         found["metadata"]["annotations"] = {"presage.io/rotate-every": format_duration(policy.lives(secret))}
         yield found
+
+
+def _revocations(policy: AccessPolicy, workload: Workload, namespace: str) -> dict[str, Any]:
+    spec = {
+        "vaultAuthRef": workload.account, "mount": KV_MOUNT, "type": "kv-v2", "path": REVOCATIONS,
+        "refreshAfter": f"{_seconds(policy.revoked_clients.read_again_after)}s", "hmacSecretData": True,
+        "destination": {"name": "client-revocations", "create": True, "overwrite": False, "transformation": {"excludeRaw": True}},
+    }  # fmt: skip
+    return manifest(_API, "VaultStaticSecret", "client-revocations", namespace, spec=spec)
 
 
 def _certificates(policy: AccessPolicy, workload: Workload, namespace: str) -> Iterator[dict[str, Any]]:

@@ -3,7 +3,8 @@
     expand(objects)     # every object that a cluster would hold beside the custom ones
     made(objects)       # only those that controllers make
 
-    InferenceService (+ ServingRuntime, ClusterStorageContainer, KServe's ConfigMap)  →  Deployments, Services, autoscalers, HTTPRoutes
+    InferenceService (+ ServingRuntime, ClusterStorageContainer, KServe's ConfigMap)  →  Deployments, Services, HTTPRoutes,
+                                                                      HorizontalPodAutoscalers or KEDA's ScaledObjects
     VaultStaticSecret, VaultPKISecret, VaultDynamicSecret (+ VaultAuth, VaultConnection)  →  Secrets
 
 Follows KServe's controller in Standard mode, read from its source (0.21), Pod webhook included: a Deployment's template is the Pod as
@@ -23,6 +24,7 @@ from presage.manifests.objects import Manifest, group, label
 PASSED_ON = frozenset({
     "", "apps", "batch", "policy", "autoscaling", "networking.k8s.io", "rbac.authorization.k8s.io", "storage.k8s.io", "scheduling.k8s.io",
     "admissionregistration.k8s.io", "gateway.networking.k8s.io", "security.istio.io", "networking.istio.io", "monitoring.coreos.com",
+    "keda.sh", "argoproj.io",
 })  # fmt: skip
 _KSERVE, _VAULT = "serving.kserve.io", "secrets.hashicorp.com"
 

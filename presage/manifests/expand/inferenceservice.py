@@ -121,7 +121,7 @@ def _component(service: _Service, predictor: Predictor, replicas: Replicas, role
     return [
         deployment_of(described, pod, strategy, replicas, service.settings),
         service_of(described, pod, service.settings),
-        *autoscaler_of(place, predictor if role == "stable" else replace(predictor, scaling={}), described, replicas),
+        *autoscaler_of(place, predictor if role == "stable" else replace(predictor, scaling={}), described, replicas, service.settings),
     ]
 
 

@@ -15,7 +15,7 @@ _FRAMEWORKS = frozenset({"huggingface", "lightgbm", "onnx", "paddle", "pmml", "p
 _REFUSED = {
     "canaryTrafficPercent": "is Knative's: Standard mode ignores it in silence. Write a canary entry.",
     "containerConcurrency": "is Knative's: Standard mode ignores it in silence. Remove it.",
-    "scaleMetricType": "is read by KEDA's scalers alone, which are not expanded. Remove it.",
+    "scaleMetricType": "is read by nobody: KServe drops it in silence. Write autoScaling.metrics.",
     "workerSpec": "makes a server of several nodes, which is not expanded. Remove it.",
     "logger": "injects KServe's agent, which is not expanded (and which a canary's traffic goes past). The request path writes the prediction log itself.",
     "batcher": "injects KServe's agent, which is not expanded. The request path batches itself.",

@@ -19,7 +19,7 @@ NAMESPACE, NAME = "kserve", "inferenceservice-config"
 DOMAIN_TEMPLATE = "{{ .Name }}-{{ .Namespace }}.{{ .IngressDomain }}"
 CLUSTER_LOCAL = "svc.cluster.local"
 _NOT_READ = frozenset({
-    "_example", "agent", "autoscaler", "batcher", "credentials", "explainers", "inferenceService", "localModel", "logger", "metricsAggregator",
+    "_example", "agent", "batcher", "credentials", "explainers", "inferenceService", "localModel", "logger", "metricsAggregator",
     "multiNode", "opentelemetryCollector", "router",
 })  # fmt: skip
 # Of `ingress`: what other modes and kinds read, and what only changes a status.
@@ -34,7 +34,8 @@ _HOST = re.compile(r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)(\.[a-z0-9]([-a-z0-9]{0
 @dataclass(frozen=True)
 class Settings:
     """gateway: (namespace, name); None where routes are Ingresses. strategy: maxUnavailable and maxSurge of a Deployment that writes none.
-    initializer: image and resources of the init container before a storage container is laid over; None where the ConfigMap here has none."""
+    initializer: image and resources of the init container before a storage container is laid over; None where the ConfigMap here has none.
+    calm_up, calm_down: seconds that class keda waits before it follows the load up or down; None: Kubernetes' own."""
 
     gateway: tuple[str, str] | None = None
     routes: bool = True
@@ -47,6 +48,8 @@ class Settings:
     mounts_token: bool = True
     headless: bool = False
     initializer: Mapping[str, Any] | None = None
+    calm_up: int | None = 0
+    calm_down: int | None = 300
 
     def host(self, name: str, metadata: Mapping[str, Any]) -> str:
         """The host of a route: `domainTemplate` filled in. Raises FieldError."""
@@ -82,10 +85,11 @@ def read_settings(manifest: Manifest) -> Settings:
     if not isinstance(data, dict):
         raise NotAdmitted(place, "data", f"is {data!r}, not a mapping.")
     for key in data:
-        if key not in _NOT_READ | {"deploy", "ingress", "security", "service", "storageInitializer"}:
+        if key not in _NOT_READ | {"autoscaler", "deploy", "ingress", "security", "service", "storageInitializer"}:
             raise FieldError(place, f"data.{key}", "is a key that KServe does not read. Remove it.")
     ingress, deploy = _fields(place, data, "ingress"), _fields(place, data, "deploy")
     security, service = _fields(place, data, "security"), _fields(place, data, "service")
+    autoscaler = _fields(place, data, "autoscaler")
     settings = Settings(
         gateway=_gateway(ingress, "ingress" in data), routes=not ingress.take("disableIngressCreation", bool, False),
         domain=ingress.take("ingressDomain", str, "") or "example.com", domain_template=ingress.take("domainTemplate", str, "") or DOMAIN_TEMPLATE,
@@ -93,10 +97,18 @@ def read_settings(manifest: Manifest) -> Settings:
         timeouts=not ingress.take("disableHTTPRouteTimeout", bool, False), default_mode=_mode(deploy), strategy=_strategy(deploy),
         mounts_token=security.take("autoMountServiceAccountToken", bool, "security" not in data),
         headless=service.take("serviceClusterIPNone", bool, False), initializer=_initializer(place, data),
+        calm_up=_calm(autoscaler, "scaleUpStabilizationWindowSeconds", 0 if "autoscaler" not in data else None),
+        calm_down=_calm(autoscaler, "scaleDownStabilizationWindowSeconds", 300 if "autoscaler" not in data else None),
     )  # fmt: skip
-    for fields in (ingress, deploy, security, service):
+    for fields in (autoscaler, ingress, deploy, security, service):
         fields.finish()
     return settings
+
+
+def _calm(autoscaler: Fields, name: str, default: int | None) -> int | None:
+    """Seconds, which KServe wants in text and leaves out where they are no number."""
+    text = autoscaler.take(name, str, "")
+    return int(text) if re.fullmatch(r"\d+", text) else default
 
 
 def _fields(place: str, data: Mapping[str, Any], key: str) -> Fields:

@@ -6,7 +6,8 @@ from typing import Any
 
 from presage.manifests.expand.pod import serving_container
 from presage.manifests.expand.predictor import Predictor
-from presage.manifests.expand.refusals import NotAdmitted, NotExpanded
+from presage.manifests.expand.refusals import NotAdmitted
+from presage.manifests.expand.scaledobject import scaled_object_of
 from presage.manifests.expand.settings import Settings
 from presage.manifests.expand.webhook import CLASS
 from presage.manifests.fields import Fields
@@ -18,7 +19,7 @@ _UTILIZATION = 80
 
 @dataclass(frozen=True)
 class Replicas:
-    """least: replicas of class none, minimum of class hpa; None where the predictor does not say. A canary's are fixed."""
+    """least: replicas of class none, minimum of hpa and keda; None where the predictor does not say. A canary's are fixed."""
 
     least: int | None
     most: int = 0
@@ -65,13 +66,14 @@ def service_of(metadata: dict[str, Any], pod: Mapping[str, Any], settings: Setti
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
 
 
-def autoscaler_of(place: str, predictor: Predictor, metadata: dict[str, Any], replicas: Replicas) -> list[Manifest]:
-    """A HorizontalPodAutoscaler for class hpa (also where no class is written); none for external and none. Raises FieldError."""
+def autoscaler_of(place: str, predictor: Predictor, metadata: dict[str, Any], replicas: Replicas, settings: Settings) -> list[Manifest]:
+    """A HorizontalPodAutoscaler for class hpa (also where no class is written), a ScaledObject for keda; none for external and none. Raises FieldError."""
     kind = metadata["annotations"].get(CLASS, "hpa")
-    if kind == "keda":
-        raise NotExpanded(place, f"metadata.annotations[{CLASS}]", "is 'keda': KServe would make a ScaledObject, which is not expanded yet. Write none or hpa.")
     if kind in ("external", "none"):
         return []
+    if kind == "keda":
+        least = 1 if replicas.least is None else replicas.least
+        return [scaled_object_of(place, predictor, metadata, settings, least=least, most=replicas.most)]
     least = max(1 if replicas.least is None else replicas.least, 1)
     metrics = _metrics(place, predictor)
     spec = {

@@ -8,7 +8,7 @@ Rules lie under `rules/<area>/<rule>.py` (presage.manifests.verify.registry); do
 """
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from presage.manifests.render import manifests_folder
 from presage.manifests.render import overlays as overlays_in
 from presage.manifests.verify.findings import Finding, Flaw, Severity, Verification
+from presage.manifests.verify.governed import Governed
 from presage.manifests.verify.reading import Reader
 from presage.manifests.verify.registry import Rule, all_rules
 from presage.manifests.verify.schemas import Schemas, is_custom
@@ -30,12 +31,12 @@ _NO_SCHEMAS = "schemas of custom kinds: name their folder with --schemas or PRES
 
 def verify(
     folder: Path | None = None, *, overlays: Iterable[str] = (), paths: Iterable[Path] = (), schemas: Path | None = None, release: bool = False,
-    waivers: Path | None = None, today: date | None = None,
+    waivers: Path | None = None, now: datetime | None = None,
 ) -> Verification:  # fmt: skip
     """Verify overlays (default: all) of `folder` (default: this repository's manifests/), or else the YAML files of `paths`.
 
     schemas: folder of the custom kinds' schemas; without it those are not checked, and `unchecked` says so. release: what a release must
-    have settled is an error. waivers: default policies/waivers.yaml beside `folder`. today: for what expires.
+    have settled is an error. waivers: default policies/waivers.yaml beside `folder`. now: for what expires.
 
     Raises InputError where something cannot be read, UsageError where an overlay or a path is not there.
     """
@@ -49,18 +50,21 @@ def verify(
             home, wanted = folder or manifests_folder(), list(overlays)
             every = not wanted
             read = reader.overlays(home, wanted or overlays_in(home))
-        listed = read_waivers(waivers or home.parent / "policies" / "waivers.yaml", today or date.today())
+        now = now or datetime.now(UTC)
+        listed = read_waivers(waivers or home.parent / "policies" / "waivers.yaml", now.date())
         for waiver in listed:
             waiver.complete = every
-        return check(read, listed, began)
+        return check(read, listed, began, None if named else Governed.beside(home, read, now))
 
 
-def check(overlays: list[Overlay], waivers: list[Waiver], began: float | None = None) -> Verification:
-    """Every rule on every subject of `overlays`, then on the waivers."""
+def check(overlays: list[Overlay], waivers: list[Waiver], began: float | None = None, governed: Governed | None = None) -> Verification:
+    """Every rule on every subject of `overlays`, then on the policies beside them, then on the waivers."""
     began = perf_counter() if began is None else began
     rules = all_rules()
     found = {finding for overlay in overlays for finding in _of_overlay(overlay, rules)}
     found |= {finding for overlay in overlays for finding in _of_rendering(overlay, rules)}
+    if governed is not None:
+        found |= {finding for rule in rules if rule.subject is Governed for finding in rule.findings(governed, any(one.release for one in overlays))}
     misshapen = {finding.object for finding in found if finding.rule.startswith("schema/")}
     found = {finding for finding in found if not (finding.object in misshapen and finding.message.startswith(_SHAPE))}
     release = any(overlay.release for overlay in overlays)

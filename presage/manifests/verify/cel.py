@@ -7,12 +7,10 @@ judged: transformMap, indexOf of lists, quantity, ip and cidr, semver, format, u
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
 
+from presage.manifests.cel import environment
 from presage.manifests.verify.subjects import Object
 
-_EXTENSIONS = ("optional", "strings", "two-var-comprehensions", "sets", "lists")
-_VARIABLES = ("object", "oldObject", "params", "request", "namespaceObject", "variables")
 _LACKING = re.compile(r"\b(transformMap\w*|indexOf|quantity|isQuantity|cidr|ip|isIP|semver|format|url|isURL|find|findAll|sum|min|max|isSorted|authorizer)\b")
 _LONGEST = 300
 
@@ -46,16 +44,6 @@ def _compiled(expression: str) -> tuple[str, str]:
     if _LACKING.search(expression):
         return "", ""
     try:
-        return str(_environment().compile(expression).return_type()), ""
+        return str(environment().compile(expression).return_type()), ""
     except Exception as error:  # the library raises its own, ValueError and RuntimeError
         return "", " ".join(str(error).split())[:_LONGEST]
-
-
-@cache
-def _environment() -> Any:
-    from cel_expr_python import cel
-
-    extensions = "".join(f"- name: {name}\n" for name in _EXTENSIONS)
-    return cel.NewEnv(
-        config=cel.NewEnvConfigFromYaml("name: kubernetes\nextensions:\n" + extensions), variables=dict.fromkeys(_VARIABLES, cel.Type.DYN),
-    )  # fmt: skip

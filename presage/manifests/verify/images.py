@@ -12,6 +12,8 @@ PROGRAMS = {
     "presage/training": frozenset({"python", "python3", "sh", "cat", "true", "test", "sleep"}),
     "openbao/openbao": frozenset({"bao", "sh", "cat", "true", "test", "wget"}),
     "chrislusf/seaweedfs": frozenset({"weed", "sh", "cat", "true", "test", "wget"}),
+    "redis": frozenset({"redis-server", "redis-cli", "sh", "cat", "true", "test", "sleep"}),
+    "nvidia/tritonserver": frozenset({"tritonserver", "python3", "curl", "sh", "cat", "true", "test", "sleep"}),
 }  # fmt: skip
 
 

@@ -235,6 +235,11 @@ class Overlay:
     def label(self) -> str:
         return self.name or "the files"
 
+    @property
+    def of_one_machine(self) -> bool:
+        """Whether the plane runs it: overlay local, and its variants."""
+        return self.name == "local" or self.name.startswith("local-")
+
     @cached_property
     def pods(self) -> list[Pod]:
         return [Pod(found, *place) for found in self.objects if (place := template_of(found.manifest)) is not None]

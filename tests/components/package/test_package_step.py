@@ -6,15 +6,19 @@ import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import onnxruntime
+import polars as pl
 import pytest
 from builders.releases import policy
 from builders.trained import HISTORY, METRICS, steps
 
 from components.package.lineage import RunIdentity, folder_digest
 from components.package.package import package
+from presage.contracts.reading import previous_contract
+from presage.contracts.successor import judge
 from presage.errors import InputError
 from presage.files import read_json, write_json
 from presage.package.gate import admit
@@ -107,6 +111,7 @@ def test_the_run_and_its_versions_are_registered_as_candidates(packaged):
     assert all(path.stat().st_mode & 0o077 == 0 for path in (packaged / "state" / "mlflow").rglob("*"))
 
 
+@pytest.mark.slow
 def test_runs_that_end_together_in_a_new_state_are_all_registered(tmp_path):
     """Processes, as runs are: within one, MLflow makes its tables only once."""
     registering = """
@@ -162,3 +167,58 @@ def test_a_model_of_other_inputs_is_not_packaged(trained, tmp_path):
     with pytest.raises(InputError, match="other inputs"):
         package(replace(trained, models=[folder]), policy(), RUN, State.open(tmp_path / "state"), tmp_path / "packaged")
     assert not (tmp_path / "packaged").exists()
+
+
+def contract_of(state, name="incident"):
+    return previous_contract(ReleaseStore(state.releases), name)
+
+
+def changed_steps(trained, root, change):
+    """The same steps, but for the feature rows: `change` is given the table."""
+    shutil.copytree(trained.features, root / "features")
+    path = root / "features" / "rows.parquet"
+    change(pl.read_parquet(path)).write_parquet(path)
+    return replace(trained, features=root / "features")
+
+
+def test_training_again_on_data_that_lies_within_changes_no_contract(trained, packaged, tmp_path):
+    """Ranges made from data would move with every run, and each move inwards would break a caller."""
+    state = another_state(packaged, tmp_path)
+    package(trained, policy(), RUN, state, tmp_path / "first")
+    before = contract_of(state)
+    slope = next(field.name for field in before.inputs if "slope" in field.name)
+    smaller = changed_steps(trained, tmp_path, lambda rows: rows.with_columns(pl.col(slope) / 2))
+    package(smaller, policy(), replace(RUN, run_id="run-2"), state, tmp_path / "second")
+    assert ReleaseStore(state.releases).versions("incident") == [1, 2] and contract_of(state) == before
+
+
+def test_data_beyond_a_range_widens_it_and_the_version_tells(trained, packaged, tmp_path):
+    state = another_state(packaged, tmp_path)
+    package(trained, policy(), RUN, state, tmp_path / "first")
+    before = contract_of(state)
+    slope = next(field for field in before.inputs if "slope" in field.name)
+    larger = changed_steps(trained, tmp_path, lambda rows: rows.with_columns(pl.col(slope.name) + 2 * slope.high))
+    package(larger, policy(), replace(RUN, run_id="run-2"), state, tmp_path / "second")
+    after = contract_of(state)
+    verdict = judge(before, after)
+    assert (before.version, after.version, verdict.effect) == ("1.0.0", "1.1.0", "compatible")
+    assert [change.where for change in verdict.changes] == [f"inputs.{slope.name}.high"]
+
+
+def six_hours(major=None):
+    changed = policy()
+    return changed.model_copy(update={"kpi": changed.kpi.model_copy(update={"horizon": timedelta(hours=6)}), "contract_major": major})
+
+
+def test_a_breaking_change_takes_the_next_major_version_by_itself_and_is_refused_where_the_policy_promised_another(trained, packaged, tmp_path):
+    state = another_state(packaged, tmp_path)
+    package(trained, policy().model_copy(update={"contract_major": 1}), RUN, state, tmp_path / "first")
+    with pytest.raises(InputError, match=r"promises contract_major 1, and contract 1.0.0 breaks callers of 1.0.0 .* horizon 1h → 6h"):
+        package(trained, six_hours(1), RUN, state, tmp_path / "refused")
+    assert ReleaseStore(state.releases).versions("incident") == [1] and not (tmp_path / "refused").exists()
+    package(trained, six_hours(), RUN, state, tmp_path / "second")
+    assert contract_of(state).version == contract_of(state, "incident-sequence").version == "2.0.0"
+    with pytest.raises(InputError, match=r"contract_major is 1, and the last release of incident has contract 2.0.0. Say contract_major: 2."):
+        package(trained, six_hours(1), RUN, state, tmp_path / "refused")
+    package(trained, six_hours(3), RUN, state, tmp_path / "third")
+    assert contract_of(state).version == "3.0.0"

@@ -82,8 +82,6 @@ def test_a_service_that_is_no_http_is_passed_through_where_no_pod_of_the_mesh_is
     caller.outbound[vault] = mesh.address("telemetry-0 to vault")
     mesh.apply(*mesh.objects, service("vault", {"app": "plain"}, port={"name": "https", "port": 8200}))
     assert ask(caller.outbound[vault], 8200).body == "plain-0"
-    with pytest.raises(PlaneError, match=r"Service models-network/web: port https is no HTTP.*Pod incident-0"):
-        mesh.apply(service(), service("web", {"app": "isvc.incident-predictor"}, port={"name": "https"}))
 
 
 def test_a_service_that_the_namespace_may_not_call_is_not_reached(mesh):

@@ -34,6 +34,7 @@ def apply(site, *objects):
     site.apply(service(), service(CANARY), gateway(), peers(), everyone, *objects)
 
 
+@pytest.mark.slow
 def test_a_canary_gets_its_share_of_twenty_thousand_requests(mesh):
     apply(mesh, route(backend("incident-predictor", 95), backend(CANARY, 5)))
     with mesh.load() as load:

@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import sys
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 
 import jsonschema_rs
@@ -17,7 +17,7 @@ from presage.manifests.verify import Severity, verify
 from presage.manifests.verify.registry import all_rules
 
 ROOT = Path(__file__).parents[3]
-TODAY = date(2026, 12, 1)
+NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 SPACE = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: here\n"
 KUSTOMIZATION = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [namespace.yaml]\n"
 POD = """
@@ -54,7 +54,7 @@ def waived(folder, text):
     file = folder.parent / "policies" / "waivers.yaml"
     file.parent.mkdir(exist_ok=True)
     file.write_text(text)
-    return verify(folder, today=TODAY)
+    return verify(folder, now=NOW)
 
 
 def waiver(rule="gitops/kept", target="Namespace here", expires="2026-12-31"):
@@ -109,7 +109,7 @@ def test_custom_kinds_are_held_against_a_folder_of_schemas(good, tmp_path):
 
 
 def test_a_waived_finding_is_shown_and_not_counted(overlay):
-    before = verify(overlay, today=TODAY)
+    before = verify(overlay, now=NOW)
     after = waived(overlay, waiver())
     assert rules_of(before.errors) == ["gitops/kept"]
     assert (after.errors, rules_of(after.waived)) == ([], ["gitops/kept"])
@@ -137,8 +137,8 @@ def test_an_expired_waiver_waives_nothing_and_is_a_finding_itself(overlay):
 def test_a_waiver_that_nothing_needs_is_a_finding_where_every_overlay_was_looked_at(overlay):
     (overlay.parent / "policies").mkdir()
     (overlay.parent / "policies" / "waivers.yaml").write_text(waiver(rule="pods/sized"))
-    assert "waivers/needed" in rules_of(verify(overlay, today=TODAY).findings)
-    assert "waivers/needed" not in rules_of(verify(overlay, overlays=["local"], today=TODAY).findings)
+    assert "waivers/needed" in rules_of(verify(overlay, now=NOW).findings)
+    assert "waivers/needed" not in rules_of(verify(overlay, overlays=["local"], now=NOW).findings)
 
 
 @pytest.mark.parametrize(("text", "says"), [

@@ -3,3 +3,7 @@
 path "kv/data/presage/models-databases/release-storage" {
   capabilities = ["read"]
 }
+
+path "kv/data/presage/clients/revocations" {
+  capabilities = ["read"]
+}

@@ -5,12 +5,14 @@ must hold; Envoy splits them into permissions (what is asked) and principals (wh
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from presage.local.mesh.envoy.documents import Config, typed
 from presage.local.mesh.kinds.access import AuthorizationPolicy, Rule, Term
 from presage.local.mesh.kinds.names import Name
 
 RBAC = "envoy.extensions.filters.http.rbac.v3.RBAC"
+CONNECTION_RBAC = "envoy.extensions.filters.network.rbac.v3.RBAC"
 
 _NEVER: Config = {"permissions": [{"not_rule": {"any": True}}], "principals": [{"not_id": {"any": True}}]}
 
@@ -22,14 +24,51 @@ def access_filters(policies: Iterable[AuthorizationPolicy], namespace: str, labe
     return [_filter(action, found) for action, found in by_action.items() if found]
 
 
+def connection_filters(policies: Iterable[AuthorizationPolicy], namespace: str, labels: Mapping[str, str], statistics: str) -> list[Config]:
+    """The same for a port that speaks no HTTP, where a connection is let in or not. As Istio has it, what only HTTP can answer makes an ALLOW
+    rule hold for nothing, and a DENY rule for whatever the rest of it says."""
+    mine = [policy for policy in policies if policy.selection.finds(namespace, labels)]
+    by_action = {action: [_of_connections(policy) for policy in mine if policy.action == action] for action in ("DENY", "ALLOW")}
+    return [
+        {
+            "name": f"envoy.filters.network.rbac.{action.lower()}",
+            "typed_config": typed(CONNECTION_RBAC, stat_prefix=f"{statistics}_{action.lower()}.", rules=_rules(action, found)),
+        }
+        for action, found in by_action.items() if found
+    ]  # fmt: skip
+
+
+def _of_connections(policy: AuthorizationPolicy) -> AuthorizationPolicy:
+    if policy.action == "ALLOW":
+        return replace(policy, rules=tuple(rule for rule in policy.rules if not any(map(_needs_http, _terms(rule)))))
+    return replace(policy, rules=tuple(map(_without_http, policy.rules)))
+
+
+def _without_http(rule: Rule) -> Rule:
+    sources, operations = (tuple(tuple(term for term in terms if not _needs_http(term)) for terms in each) for each in (rule.sources, rule.operations))
+    return Rule(sources, operations, tuple(term for term in rule.when if not _needs_http(term)))
+
+
+def _terms(rule: Rule) -> list[Term]:
+    return [term for terms in (*rule.sources, *rule.operations, rule.when) for term in terms]
+
+
+def _needs_http(term: Term) -> bool:
+    return term.attribute.startswith("request.")
+
+
 def _filter(action: str, policies: Sequence[AuthorizationPolicy]) -> Config:
+    return {"name": f"envoy.filters.http.rbac.{action.lower()}", "typed_config": typed(RBAC, rules=_rules(action, policies))}
+
+
+def _rules(action: str, policies: Sequence[AuthorizationPolicy]) -> Config:
     rules: Config = {}
     for policy in policies:
         for position, rule in enumerate(policy.rules):
             rules[f"ns[{policy.name.namespace}]-policy[{policy.name.name}]-rule[{position}]"] = rule_policy(rule, policy.name)
         if not policy.rules:
             rules[f"ns[{policy.name.namespace}]-policy[{policy.name.name}]-rule[0]"] = _NEVER
-    return {"name": f"envoy.filters.http.rbac.{action.lower()}", "typed_config": typed(RBAC, rules={"action": action, "policies": rules})}
+    return {"action": action, "policies": rules}
 
 
 def rule_policy(rule: Rule, policy: Name) -> Config:

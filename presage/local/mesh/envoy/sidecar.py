@@ -9,7 +9,7 @@ from presage.local.mesh.envoy.bootstrap import bootstrap
 from presage.local.mesh.envoy.clusters import endpoints, inbound_cluster, inbound_name, outbound_cluster, outbound_name
 from presage.local.mesh.envoy.documents import Config, EnvoyFiles, socket_address, typed
 from presage.local.mesh.envoy.jwt import token_filters
-from presage.local.mesh.envoy.rbac import access_filters
+from presage.local.mesh.envoy.rbac import access_filters, connection_filters
 from presage.local.mesh.envoy.requests import access_chain, inbound_requests, outbound_requests
 from presage.local.mesh.envoy.routing import service_route
 from presage.local.mesh.envoy.tls import WORKLOAD, downstream, mesh_identities, secrets
@@ -33,7 +33,7 @@ def sidecar(
     by the Service's full name; one that a Sidecar object does not admit (`Mesh.callable_from`) gets no listener. Raises PlaneError, FieldError.
     """
     require_one_word(mesh.peers, [pod])
-    _require_http(mesh, pod)
+    _require_free(pod)
     listeners = [_inbound(mesh, pod, port, log) for _, port in pod.ports]
     clusters = [inbound_cluster(pod, port) for _, port in pod.ports]
     called = _called(mesh, pod, outbound or {})
@@ -51,27 +51,30 @@ def sidecar(
     )
 
 
-def _require_http(mesh: Mesh, pod: MeshPod) -> None:
+def _require_free(pod: MeshPod) -> None:
     if STATS_PORT in (port for _, port in pod.ports):
         raise PlaneError(f"Pod {pod.name} has a container port {STATS_PORT}, where the metrics of its Envoy are. Choose another.")
-    for service in mesh.services.values():
-        for port in service.ports:
-            if port.protocol == "tcp" and service.selected([pod]):
-                raise PlaneError(
-                    f"Service {service.name}: port {port.name or port.port} is no HTTP, all that the plane's mesh carries, and leads to Pod {pod.name}. "
-                    'Call it http if it is, or label the Pod sidecar.istio.io/inject: "false".',
-                )
+
+
+def _speaks_http(mesh: Mesh, pod: MeshPod, number: int) -> bool:
+    """Whether a port of the Pod does: no Service says otherwise."""
+    named = {name for name, port in pod.ports if port == number}
+    leads = (port for service in mesh.services.values() if service.selected([pod]) for port in service.ports if port.target in {number, *named})
+    return all(port.protocol != "tcp" for port in leads)
 
 
 def _inbound(mesh: Mesh, pod: MeshPod, port: int, log: Path) -> Config:
     """One port of the Pod, as PeerAuthentication wants it: by mutual TLS, in plain text, or either."""
-    mode = mode_of(mesh.peers, pod, port)
-    manager = inbound_requests(f"inbound_{port}", inbound_name(port), log)
+    mode, name = mode_of(mesh.peers, pod, port), f"inbound_{port}"
+    if _speaks_http(mesh, pod, port):
+        filters = [inbound_requests(name, inbound_name(port), log)]
+    else:
+        filters = [*connection_filters(mesh.policies, pod.namespace, pod.labels, name), passed_through(name, inbound_name(port), log)]
     mutual = {
-        "name": "mutual", "filters": [manager], "transport_socket_connect_timeout": "10s",
+        "name": "mutual", "filters": filters, "transport_socket_connect_timeout": "10s",
         "transport_socket": downstream(WORKLOAD, mutual=True, identities=mesh_identities()),
     }
-    plain = {"name": PLAIN, "filters": [manager]}
+    plain = {"name": PLAIN, "filters": filters}
     found = _listener(f"inbound.{port}", pod.outer, port, log) | {"traffic_direction": "INBOUND"}
     if mode == "STRICT":
         return found | {"filter_chains": [mutual]}
@@ -96,11 +99,16 @@ def _called(mesh: Mesh, pod: MeshPod, outbound: Mapping[str, str]) -> list[tuple
 def _outbound(service: Service, port: ServicePort, address: str, log: Path) -> Config:
     name = f"outbound.{service.name.namespace}.{service.name.name}.{port.port}"
     if port.protocol == "tcp":
-        settings = {"stat_prefix": name, "cluster": outbound_name(service, port), "access_log": requests(log)}
-        filters = [{"name": "envoy.filters.network.tcp_proxy", "typed_config": typed("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", **settings)}]
+        filters = [passed_through(name, outbound_name(service, port), log)]
     else:
         filters = [outbound_requests(name, service_route(name, service, port), log)]
     return _listener(name, address, port.port, log) | {"traffic_direction": "OUTBOUND", "filter_chains": [{"name": PLAIN, "filters": filters}]}
+
+
+def passed_through(statistics: str, cluster: str, log: Path) -> Config:
+    """Connections of whatever protocol, byte by byte."""
+    settings = {"stat_prefix": statistics, "cluster": cluster, "access_log": requests(log)}
+    return {"name": "envoy.filters.network.tcp_proxy", "typed_config": typed("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", **settings)}
 
 
 def _listener(name: str, address: str, port: int, log: Path) -> Config:

@@ -21,13 +21,16 @@ def own(kind, group, spec, name="own"):
     return add("platform", f"apiVersion: {group}\nkind: {kind}\nmetadata: {{name: {name}, namespace: models}}\nspec: {spec}\n")
 
 
+CPU = {"metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]}
 HPA = '{scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: NAME}, minReplicas: 1, maxReplicas: 4}'
 
 BROKEN = [
     broken("expand/understood", "canaryTrafficPercent, which Standard mode ignores (kserve#4074)", put(SERVICE, "spec.predictor.canaryTrafficPercent", 10)),
     broken("expand/understood", "a transformer beside the predictor", put(SERVICE, "spec.transformer", {"containers": [SIDECAR]})),
     broken("expand/understood", "a logger, past which a canary's traffic goes", put(SERVICE, "spec.predictor.logger", {"mode": "all"})),
-    broken("expand/understood", "KEDA with a canary", put(SERVICE, f"metadata.annotations.'{CLASS}'", "keda"), canary(annotations=NONE)),
+    broken("expand/admitted", "KEDA without a metric", put(SERVICE, f"metadata.annotations.'{CLASS}'", "keda")),
+    broken("expand/admitted kserve/canary-unscaled", "KEDA with a canary that inherits it, and its metrics are taken away",
+           put(SERVICE, f"metadata.annotations.'{CLASS}'", "keda"), put(SERVICE, "spec.predictor.autoScaling", CPU), canary()),
     broken("expand/understood kserve/release", "a model from a claim, past the gate", put(SERVICE, f"{MODEL}.storageUri", "pvc://models/incident")),
     broken("expand/understood kserve/release", "a model in an image, past the gate", put(SERVICE, f"{MODEL}.storageUri", "oci://registry/model:1")),
     broken("expand/understood kserve/release", "several models, one of them from anywhere",
@@ -157,6 +160,8 @@ spec: {supportedUriFormats: [{prefix: "presage://"}], container: {name: storage-
     alike("auto-update said to be on", put(SERVICE, "metadata.annotations.'serving.kserve.io/disable-auto-update'", "false")),
     alike("the token's account at another namespace's auth", put("VaultAuth/front", "spec.allowedNamespaces", ["models"]),
           put("VaultStaticSecret/release-storage", "spec.vaultAuthRef", "edge/front")),
+    alike("KEDA with a canary of class none", put(SERVICE, f"metadata.annotations.'{CLASS}'", "keda"), put(SERVICE, "spec.predictor.autoScaling", CPU),
+          canary(annotations=NONE)),
     alike("class hpa without a canary", put(SERVICE, f"metadata.annotations.'{CLASS}'", "hpa"), put(SERVICE, "spec.predictor.maxReplicas", 4)),
     alike("the gate's image from the cluster's own settings", put(GATE, "spec.container.image", DROP), put(SETTINGS, "data.storageInitializer",
           '{"image": "presage/serving@sha256:' + "a" * 64 + '", "cpuRequest": "1", "memoryRequest": "1Gi", "cpuLimit": "1", "memoryLimit": "1Gi"}')),

@@ -20,6 +20,6 @@ def release(service: Written) -> Iterator[Flaw]:
             if uri.startswith("presage://") and uri.endswith("@unresolved"):
                 continue  # kserve/published
             try:
-                parse_reference(uri, allow_local=service.overlay.name == "local")
+                parse_reference(uri, allow_local=service.overlay.of_one_machine)
             except ArtifactRefused:
                 yield service.flaw(path, f"is {uri!r}, no release named by its digest")

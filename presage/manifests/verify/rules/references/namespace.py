@@ -6,7 +6,7 @@ from presage.manifests.verify.findings import Flaw, Severity
 from presage.manifests.verify.registry import rule
 from presage.manifests.verify.subjects import Overlay
 
-_UNDERNEATH = frozenset({"", "default", "istio-system", "kserve", "kube-public", "kube-system"})
+_UNDERNEATH = frozenset({"", "argocd", "default", "istio-system", "kserve", "kube-public", "kube-system"})
 
 
 @rule("references/namespace", severity=Severity.error, remedy="add the Namespace, or mend the name")

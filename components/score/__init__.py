@@ -1,0 +1,1 @@
+"""Batch scoring: rows become predictions by the very path that answers online."""

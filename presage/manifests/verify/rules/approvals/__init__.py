@@ -1,0 +1,1 @@
+"""Approvals and revocations: what Git says may be served."""

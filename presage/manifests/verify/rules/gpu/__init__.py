@@ -1,0 +1,1 @@
+"""GPUs, whole and shared."""

@@ -1,0 +1,1 @@
+"""What a model server beside the request path lets through."""

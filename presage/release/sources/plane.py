@@ -1,0 +1,92 @@
+"""The laptop plane as a judge sees it: which Pods run and are ready with which release, the weights in force, each Pod's own /metrics."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import httpx2
+
+from presage.errors import StateError
+from presage.local.record import PlaneRecord, ProcessRecord, read_record
+from presage.release.sources.counters import Counts, sum_of
+from presage.release.sources.source import Look
+from presage.release.standing import Place, Standing
+from presage.state import State
+
+_SECONDS = 2.0
+METRICS_PORT = 9090
+
+
+class PlaneSource:
+    """One model on the plane of `state`."""
+
+    def __init__(self, state: State, place: Place) -> None:
+        self._state, self._place = state, place
+        self._before: dict[str, Counts] | None = None
+
+    def live(self, standing: Standing) -> str:
+        record = self._record()
+        stable, canary = list(self._pods(record, "stable")), list(self._pods(record, "canary"))
+        wanted = record.bindings.get(standing.stable, standing.stable)
+        if not stable or any(not pod.ready or pod.release != wanted for pod in stable):
+            return f"the stable predictor does not run {wanted[:60]}… in all of its Pods yet"
+        if record.trouble:
+            return record.trouble
+        if standing.canary is None:
+            return "the canary's Pods are still there" if canary else ""
+        ready = [pod for pod in canary if pod.ready and pod.release == standing.canary.uri]
+        if len(ready) < standing.canary.replicas or len(ready) < len(canary):
+            said = next((pod.ended or pod.message for pod in canary if not pod.ready and (pod.ended or pod.message)), "")
+            return f"{len(ready)} of {standing.canary.replicas} canary Pods are ready{f' ({said})' if said else ''}"
+        if (share := self._share(record)) != standing.canary.percent:
+            return f"the route gives the canary {share} percent, and {standing.canary.percent} are due"
+        return ""
+
+    def capacity(self) -> int:
+        return max(1, len(list(self._pods(self._record(), "stable"))))
+
+    def look(self, standing: Standing, now: datetime) -> Look:
+        record = self._record()
+        seen: dict[str, Counts] = {}
+        arms: dict[str, list[Counts]] = {"stable": [], "canary": []}
+        for role, added in arms.items():
+            for pod in self._pods(record, role):
+                if pod.ready:
+                    key = f"{pod.namespace}/{pod.pod}/{pod.created}"
+                    seen[key] = self._counted(pod)
+                    # what was there at the first look is not this step's; a Pod that came later counts from nothing
+                    added.append(seen[key].since(self._before.get(key) if self._before is not None else seen[key]))
+        self._before = {**(self._before or {}), **seen}
+        return Look(now, sum_of(arms["stable"]), sum_of(arms["canary"]))
+
+    def _counted(self, pod: ProcessRecord) -> Counts:
+        url = f"http://{pod.inner}:{pod.ports.get('metrics', METRICS_PORT)}/metrics"
+        try:
+            text = httpx2.get(url, timeout=_SECONDS, trust_env=False).raise_for_status().text
+        except httpx2.HTTPError as error:
+            raise StateError(f"{pod.name} does not say what it counted ({type(error).__name__}). It is asked again.") from None
+        return Counts.parse(text)
+
+    def _pods(self, record: PlaneRecord, role: str) -> Iterator[ProcessRecord]:
+        """Serving containers of the model's Pods, by what their workload is called."""
+        stable = f"{self._place.model}-predictor"
+        for process in record.processes:
+            ours = process.namespace == self._place.application and process.serves == self._place.model
+            if not ours or process.initializes or not process.ports.get("metrics") or process.phase in ("stopping", "stopped", "done"):
+                continue
+            if (process.workload == stable) == (role == "stable"):
+                yield process
+
+    def _share(self, record: PlaneRecord) -> int:
+        """Percent of the requests that the entry route gives to whatever is not the stable predictor."""
+        stable = f"{self._place.model}-predictor"
+        route = next((one for one in record.routes if one.name == f"{self._place.application}/{self._place.model}"), None)
+        if route is None:
+            return 0
+        total = sum(weight for _, weight in route.backends) or 1
+        return round(100 * sum(weight for name, weight in route.backends if name.rpartition("/")[2] != stable) / total)
+
+    def _record(self) -> PlaneRecord:
+        record = read_record(self._state.plane)
+        if record is None or not record.alive:
+            raise StateError(f"nothing runs in {self._state.root}. `presage up` starts the plane.")
+        return record

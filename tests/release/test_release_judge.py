@@ -1,0 +1,200 @@
+"""The judge's loop, over a real repository, simulated traffic and a passed-in clock: to the end or back, and killed at any moment."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from builders.approvals import new_key
+from builders.repositories import TWO, copied, serving
+from builders.traffic import Behaviour, Traffic, worse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from presage.errors import StateError
+from presage.package.keys import Trust
+from presage.package.reference import parse_reference
+from presage.release.judge import COME_UP, ReleaseJudge
+from presage.release.plan import start
+from presage.release.records import read_records
+from presage.release.repository import Repository
+from presage.release.sources.counters import Counts
+from presage.release.sources.source import Look
+from presage.release.standing import Place
+from presage.release.steps import Releasing
+
+BEGAN = datetime(2026, 11, 25, 8, tzinfo=UTC)
+PLACE = Place("production", "models-network", "incident")
+LOOK = timedelta(minutes=2)
+WAY = ["start", "prepare", "raise", "prepare", "raise", "promote", "retire"]
+
+
+class World:
+    """Where it runs: every step is live at once, but for what `sick` says."""
+
+    def __init__(self, behaviour: Behaviour, seed: int = 1, sick: str = "") -> None:
+        self.traffic, self.sick, self.looks = Traffic(Behaviour(), behaviour, seed, every=LOOK.total_seconds()), sick, 0
+
+    def live(self, standing) -> str:
+        return self.sick
+
+    def capacity(self) -> int:
+        return 3
+
+    def look(self, standing, now: datetime) -> Look:
+        self.looks += 1
+        increment, _ = next(self.traffic.increments(standing.canary.percent, now))
+        arms = (increment.stable, increment.canary)
+        return Look(now, *(Counts(arm.requests, arm.failed, arm.seconds, arm.risks, {}, arm.decided, arm.wrong) for arm in arms))
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return serving(tmp_path_factory.mktemp("repository") / "main")
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory):
+    return new_key(tmp_path_factory.mktemp("keys") / "judge.key")
+
+
+def started(here, key) -> Releasing:
+    releasing = Releasing(here.repository, PLACE, key, Trust.of([key.public]))
+    situation = releasing.read()
+    releasing.take(situation, start(situation.standing, TWO, situation.rules), BEGAN)
+    return releasing
+
+
+def steps(here, key) -> list[str]:
+    with here.repository.tree(here.repository.head()) as tree:
+        return [record.step.step for record in read_records(tree, PLACE, parse_reference(TWO), Trust.of([key.public]))]
+
+
+def run(judge: ReleaseJudge, now: datetime, most: int = 400):
+    """Until there is nothing to watch: (last outcome before that, when)."""
+    last = None
+    for _ in range(most):
+        outcome = judge.tick(now)
+        if not outcome.more:
+            return last, now
+        last, now = outcome, now + LOOK
+    raise AssertionError(f"it did not end: {last}")
+
+
+def test_a_good_release_becomes_the_stable_one_step_by_step(source, key, tmp_path):
+    here = copied(source, tmp_path / "main")
+    judge = ReleaseJudge(started(here, key), World(Behaviour()), tmp_path / "state")
+    _, ended = run(judge, BEGAN)
+    assert steps(here, key) == WAY
+    assert ended - BEGAN >= timedelta(minutes=25)  # the soaks of its tier
+    with here.repository.tree(here.repository.head()) as tree:
+        raised = [record for record in read_records(tree, PLACE, parse_reference(TWO)) if record.step.step in ("prepare", "promote")]
+    assert all(record.step.evidence["form"] == "presage.judging/v1" for record in raised)  # what was counted stands in the step that follows from it
+    assert here.git("status", "--short") == ""
+
+
+@pytest.mark.parametrize("name", ["errors", "latency", "scores", "outcomes"])
+def test_a_worse_release_is_taken_back_by_a_commit_that_says_why_and_how_many_answers_it_gave(source, key, tmp_path, name):
+    here = copied(source, tmp_path / "main")
+    releasing = started(here, key)
+    detect = releasing.read().rules.canary.detect
+    last, _ = run(ReleaseJudge(releasing, World(worse(detect, name, 2)), tmp_path / "state"), BEGAN)
+    assert last.kind == "reverted" and steps(here, key) == ["start", "revert"]
+    assert f"Release: {TWO}" in here.git("log", "-1", "--format=%B") and "answers in this step" in last.words
+    assert releasing.read().standing.canary is None
+
+
+def test_a_release_that_does_not_come_up_is_taken_back(source, key, tmp_path):
+    here = copied(source, tmp_path / "main")
+    judge = ReleaseJudge(started(here, key), World(Behaviour(), sick="0 of 1 canary Pods are ready (refused [approval])"), tmp_path / "state")
+    assert judge.tick(BEGAN + COME_UP).kind == "waits"
+    outcome = judge.tick(BEGAN + COME_UP + timedelta(seconds=1))
+    assert outcome.kind == "reverted" and "refused [approval]" in outcome.words
+
+
+def test_the_clock_of_a_step_starts_when_it_is_live(source, key, tmp_path):
+    here = copied(source, tmp_path / "main")
+    world = World(Behaviour(), sick="not yet")
+    judge = ReleaseJudge(started(here, key), world, tmp_path / "state")
+    now = BEGAN + timedelta(minutes=25)
+    assert judge.tick(now).kind == "waits" and world.looks == 0
+    world.sick = ""
+    while (outcome := judge.tick(now)).kind == "counts":
+        now += LOOK
+    assert now - BEGAN >= timedelta(minutes=25 + 10) and outcome.taken.step == "prepare"
+
+
+def test_a_freeze_holds_a_promotion_and_no_way_back(source, key, tmp_path):
+    here = copied(source, tmp_path / "main")
+    saturday = datetime(2026, 11, 28, 8, tzinfo=UTC)
+    releasing = started(here, key)
+    judge, now = ReleaseJudge(releasing, World(Behaviour()), tmp_path / "state"), saturday
+    while (outcome := judge.tick(now)).kind == "counts":
+        now += LOOK
+    assert outcome.kind == "held" and "FRZ-1" in outcome.words and steps(here, key) == ["start"]
+    bad = worse(releasing.read().rules.canary.detect, "errors", 3)
+    last, _ = run(ReleaseJudge(releasing, World(bad), tmp_path / "other"), saturday)
+    assert last.kind == "reverted"
+
+
+def test_what_cannot_be_seen_is_waited_for(source, key, tmp_path):
+    here = copied(source, tmp_path / "main")
+
+    class Blind(World):
+        def live(self, standing):
+            raise StateError("nothing answers")
+
+    outcome = ReleaseJudge(started(here, key), Blind(Behaviour()), tmp_path / "state").tick(BEGAN)
+    assert (outcome.kind, outcome.words) == ("waits", "nothing answers")
+
+
+class Killed(BaseException):
+    """What SIGKILL is to a program: nothing after it runs."""
+
+
+@pytest.mark.slow
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(points=st.lists(st.integers(1, 120), min_size=1, max_size=4))
+def test_killed_at_any_moment_it_goes_on_and_takes_no_step_twice(source, key, tmp_path_factory, points):
+    """Between any two calls of Git or writes of what was counted; started again each time, it ends as if it had never been killed."""
+    folder = tmp_path_factory.mktemp("killed")
+    here = copied(source, folder / "main")
+    started(here, key)
+    left = list(points)
+    count = [0]
+    original = Repository._git
+
+    def interrupted(self, *words, **options):
+        count[0] += 1
+        if left and count[0] >= left[0]:
+            left.pop(0)
+            count[0] = 0
+            raise Killed
+        return original(self, *words, **options)
+
+    Repository._git = interrupted
+    now, world = BEGAN, World(Behaviour())
+    try:
+        for _ in range(600):
+            judge = ReleaseJudge(Releasing(here.repository, PLACE, key, Trust.of([key.public])), world, folder / "state")
+            try:
+                while (outcome := judge.tick(now)).more:
+                    now += LOOK
+            except Killed:
+                continue
+            break
+    finally:
+        Repository._git = original
+    assert not outcome.more and steps(here, key) == WAY
+    releasing = Releasing(here.repository, PLACE, key)
+    assert (releasing.read().standing.stable, releasing.read().standing.canary, releasing.read().standing.replicas) == (TWO, None, 2)
+
+
+def test_two_judges_at_once_take_each_step_once(source, key, tmp_path):
+    here = copied(source, tmp_path / "main")
+    started(here, key)
+    judges = [
+        ReleaseJudge(Releasing(here.repository, PLACE, key, Trust.of([key.public])), World(Behaviour(), seed), tmp_path / f"state{seed}") for seed in (1, 2)
+    ]
+    now = BEGAN
+    while sum(judge.tick(now).more for judge in judges):  # both look each time
+        now += LOOK
+    assert steps(here, key) == WAY
