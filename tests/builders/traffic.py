@@ -17,19 +17,22 @@ BEGAN = datetime(2026, 11, 25, 8, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Behaviour:
-    """failed, wrong: shares; median: of durations, seconds; risks: shape of their beta distribution; mixed: share of risks that come from 0.5 to 1 evenly
-    instead, which moves the distribution by just so much (Kolmogorov–Smirnov) times what lies below 0.5."""
+    """failed, wrong: shares; median: of durations, seconds, of which each is then `times` as long and `by` longer at least; risks: shape of their beta
+    distribution; mixed: share of risks that come from 0.5 to 1 evenly instead, which moves the distribution by just so much (Kolmogorov–Smirnov) times what
+    lies below 0.5."""
 
     failed: float = 0.001
     median: float = 0.004
     spread: float = 0.6
+    times: float = 1.0
+    by: float = 0.0
     risks: tuple[float, float] = (0.6, 6.0)
     mixed: float = 0.0
     wrong: float = 0.1
 
     def cumulative(self) -> tuple[np.ndarray, np.ndarray]:
         """(shares of durations, shares of risks) at or below each bound."""
-        seconds = stats.lognorm(self.spread, scale=self.median).cdf(SECONDS)
+        seconds = stats.lognorm(self.spread, scale=self.median).cdf(np.minimum(np.array(SECONDS) / self.times, np.array(SECONDS) - self.by))
         risks = (1 - self.mixed) * stats.beta(*self.risks).cdf(np.minimum(RISKS, 1.0)) + self.mixed * np.clip((np.minimum(RISKS, 1.0) - 0.5) / 0.5, 0, 1)
         return seconds, risks
 
@@ -42,7 +45,7 @@ def worse(detect: Detect, name: str, times: float = 1.0) -> Behaviour:
     if name == "outcomes":
         return replace(good, wrong=good.wrong + times * detect.outcomes)
     if name == "latency":
-        return replace(good, median=good.median * (1 + times * (detect.latency - 1)))
+        return replace(good, times=1 + times * (detect.latency - 1), by=times * detect.latency_by.total_seconds())
     below = float(stats.beta(*good.risks).cdf(0.5))
     return replace(good, mixed=times * detect.scores / below)
 

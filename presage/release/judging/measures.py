@@ -3,7 +3,8 @@ size (winning: it is not).
 
     errors     share of requests that failed: how much more of them
     latency    share of requests slower than a bound that the stable arm's own durations choose; the detectable size is what that share rises by where every
-               duration is so many times as long
+               duration is so many times as long, and longer by so much at least. A rise of two in a hundred is no worsening yet: whoever is asked less
+               has colder caches
     scores     the risks' distribution: at each bound the shares below it, either way; the largest is the Kolmogorov–Smirnov distance over these bounds
     outcomes   share of decisions that turned out wrong: how much more of them
 """
@@ -26,6 +27,8 @@ CHOOSE_FROM = 500
 """Durations of the stable arm that the bound of `latency` is chosen by. They are not tested."""
 _LEAST_RISE = 0.03
 """A bound at which so many times the duration makes a smaller difference tells nothing."""
+_TOLERATED = 0.02
+"""Of all requests, so many more may be slow: what a share of five percent does to a Pod's caches is no fault of its release."""
 _CAUTION = 0.9
 """Between two bounds a histogram knows nothing; what is read off there is believed to nine tenths."""
 
@@ -55,11 +58,16 @@ class Measure:
             return
         columns = np.hstack([values, -values]) if self.both else values
         if self.worse is None or self.alike is None:
-            self.worse = Wealth(np.zeros(columns.shape[1]))
+            self.worse = Wealth(np.full(columns.shape[1], self.tolerated))
             self.alike = Wealth(np.full(columns.shape[1], -self.size))
         self.worse.bet(columns)
         self.alike.bet(-columns)
         self.pairs += len(values)
+
+    @property
+    def tolerated(self) -> float:
+        """The rise that is called no worse."""
+        return min(_TOLERATED, self.size / 4) if self.name == "latency" else 0.0
 
     def bet_alone(self, every: int, bad: int) -> None:
         """One arm's values, held against the reference."""
@@ -96,7 +104,7 @@ class Measure:
         )  # fmt: skip
         if document["worse"] is not None:
             columns = len(document["worse"])
-            at_most = 0.0 if made.reference is None else min(0.99, made.reference + made.size)
+            at_most = made.tolerated if made.reference is None else min(0.99, made.reference + made.size)
             made.worse = Wealth.from_list(np.full(columns, at_most), document["worse"])
         if document["alike"] is not None:
             made.alike = Wealth.from_list(np.full(columns, -made.size), document["alike"])
@@ -105,10 +113,12 @@ class Measure:
 
 @dataclass
 class Comparison:
-    """All measures of one step. waiting: durations of the stable arm until the bound of `latency` is chosen."""
+    """All measures of one step. ratio, by: how many times, and by how many seconds at least, durations are longer in what must not be missed.
+    waiting: durations of the stable arm until the bound of `latency` is chosen."""
 
     measures: dict[Name, Measure]
     ratio: float
+    by: float
     waiting: dict[float, float] = field(default_factory=dict)
     looks: int = 0
     said: str = ""
@@ -116,7 +126,7 @@ class Comparison:
     @classmethod
     def of(cls, detect: Detect) -> "Comparison":
         sizes: dict[Name, float] = {"errors": detect.errors, "latency": 0.0, "scores": detect.scores, "outcomes": detect.outcomes}
-        return cls({name: Measure(name, sizes[name], both=name == "scores") for name in NAMES}, detect.latency)
+        return cls({name: Measure(name, sizes[name], both=name == "scores") for name in NAMES}, detect.latency, detect.latency_by.total_seconds())
 
     @classmethod
     def alone(cls, detect: Detect, before: "Comparison") -> "Comparison":
@@ -169,9 +179,9 @@ class Comparison:
             for bound, count in stable.items():
                 self.waiting[bound] = self.waiting.get(bound, 0.0) + count
             if max(self.waiting.values(), default=0.0) >= CHOOSE_FROM:
-                bound, rise = choose_bound(self.waiting, self.ratio)
+                bound, rise = choose_bound(self.waiting, self.ratio, self.by)
                 measure.bounds, measure.size = [bound], rise * _CAUTION
-                self.said = "" if rise >= _LEAST_RISE else f"durations lie in one bucket: {self.ratio:g} times as long would change {rise:.1%} of them only"
+                self.said = "" if rise >= _LEAST_RISE else f"durations lie in one bucket: a worsening would move {rise:.1%} of them only"
             return
         bound = measure.bounds[0]
         counted = []
@@ -205,19 +215,19 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "measures": {name: measure.to_json() for name, measure in self.measures.items()}, "ratio": self.ratio, "looks": self.looks, "said": self.said,
-            "waiting": {_text(bound): count for bound, count in self.waiting.items()},
+            "measures": {name: measure.to_json() for name, measure in self.measures.items()}, "ratio": self.ratio, "by": self.by, "looks": self.looks,
+            "said": self.said, "waiting": {_text(bound): count for bound, count in self.waiting.items()},
         }  # fmt: skip
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "Comparison":
         measures = {name: Measure.from_json(name, document["measures"][name]) for name in NAMES}
         waiting = {float(bound): float(count) for bound, count in document["waiting"].items()}
-        return cls(measures, float(document["ratio"]), waiting, int(document["looks"]), str(document["said"]))
+        return cls(measures, float(document["ratio"]), float(document["by"]), waiting, int(document["looks"]), str(document["said"]))
 
 
-def choose_bound(seconds: Buckets, ratio: float) -> tuple[float, float]:
-    """The bound at which durations that are `ratio` times as long show best, and by how much the share above it rises then.
+def choose_bound(seconds: Buckets, ratio: float, by: float) -> tuple[float, float]:
+    """The bound at which durations that are `ratio` times as long, and `by` seconds longer at least, show best; by how much the share above it rises then.
 
     Between two bounds the logarithm of a duration is taken to be spread evenly.
     """
@@ -226,7 +236,7 @@ def choose_bound(seconds: Buckets, ratio: float) -> tuple[float, float]:
     best = (bounds[-1] if bounds else math.inf, 0.0)
     shown = 0.0
     for bound in bounds:
-        above, above_then = 1.0 - seconds[bound] / total, 1.0 - _share_below(seconds, bounds, bound / ratio) / total
+        above, above_then = 1.0 - seconds[bound] / total, 1.0 - _share_below(seconds, bounds, min(bound / ratio, bound - by)) / total
         rise = above_then - above
         spread = math.sqrt(max(above * (1 - above), above_then * (1 - above_then), 1e-4))
         if rise / spread > shown:
@@ -236,6 +246,8 @@ def choose_bound(seconds: Buckets, ratio: float) -> tuple[float, float]:
 
 def _share_below(seconds: Buckets, bounds: list[float], value: float) -> float:
     """How many lie below `value`, between two bounds by the logarithm."""
+    if value <= 0:
+        return 0.0
     lower = max((bound for bound in bounds if bound <= value), default=None)
     upper = min(bound for bound in bounds if bound > value) if any(bound > value for bound in bounds) else None
     if upper is None:
