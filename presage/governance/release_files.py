@@ -24,7 +24,7 @@ def release_files(
     access: AccessPolicy, approvers: Approvers, rules: ApprovalRules, statements: Mapping[str, bytes], revoked: RevokedReleases
 ) -> Iterator[Compiled]:
     """ConfigMaps of every domain. statements: file's name → bytes, those that are good now."""
-    data = {RULES: rules.to_json()} | {name: content.decode() + "\n" * (not content.endswith(b"\n")) for name, content in sorted(statements.items())}
+    data = {RULES: rules.to_json()} | {name: content.decode() for name, content in sorted(statements.items())}
     source = "policies/approvals.yaml, policies/risk-tiers.yaml and policies/approvals"
     listed = {"revocations.json": json.dumps(json.loads(revoked.compiled()), indent=2) + "\n"}
     for domain, namespace in access.domains.items():

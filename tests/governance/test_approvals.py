@@ -209,6 +209,18 @@ def test_statements_that_are_not_good_are_not_given_to_gates(release):
     assert sorted(config["data"]) == ["incident-2-model-risk-risk-officer.dsse.json", RULES]
 
 
+def test_what_a_pod_mounts_opens_its_gate(release, tmp_path):
+    """The compiled ConfigMap, file by file as a kubelet writes it: a statement is its bytes, and one more at its end would be another."""
+    release.sign(release.approval("risk-officer"))
+    release.sign(release.approval("auditor"))
+    files = compile_policies(release.root, NOW)
+    (config,) = parse_objects(files["manifests/base/platform/generated/network/configmap.release-approvals.yaml"], "config")
+    for name, text in config["data"].items():
+        write_bytes(tmp_path / "mounted" / name, text.encode())
+    approvals = Approvals.open(tmp_path / "mounted")
+    assert admit(release.published.uri, tmp_path / "models", release.made.store, release.trust, approvals=approvals).document.version == 2
+
+
 def test_a_person_approves_with_a_command_and_is_told_what_lacks(release, tmp_path):
     made = approve(
         release.root, release.published.reference, release.made.store, release.trust, role="compliance", signer=release.keys["auditor"], now=NOW,
