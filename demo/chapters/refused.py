@@ -14,6 +14,7 @@ from demo.narration import Narrator
 from demo.planted import another, tampered
 from demo.stage import PLACE, Stage, serve
 from presage.governance.release_files import APPROVALS, REVOCATIONS
+from presage.local.overview import FollowedApplication
 from presage.local.record import read_plan
 from presage.manifests.render import render_overlay, write_rendered
 from presage.manifests.verify import verify
@@ -47,7 +48,7 @@ def _refused_three_times(stage: Stage, tell: Narrator, what: str, release: Refer
         serve(tree, str(release))
         write_rendered(tree / "manifests", PLACE.overlay, render_overlay(tree / "manifests", PLACE.overlay))
 
-    applied = _application(stage).applied
+    _until(lambda: _settled(stage, stage.repository.head()))
     commit = stage.change(f"incident: serve {release.version}", serving, compiles=False)
     tell.say(f"commit {commit[:12]} lets overlay {PLACE.overlay} serve incident:{release.version}")
     with stage.repository.tree(commit) as tree:
@@ -55,11 +56,11 @@ def _refused_three_times(stage: Stage, tell: Narrator, what: str, release: Refer
     tell.claim(f"{what}: refused by CI", bool(found), [f"presage verify: {one.rule}: {one.object} {one.message}" for one in found])
     _until(lambda: _application(stage).state == "Refused")
     said = _application(stage)
-    tell.claim(f"{what}: refused at admission", said.state == "Refused" and said.applied == applied, said.message)
+    tell.claim(f"{what}: refused at admission", said.state == "Refused" and said.applied != commit, said.message)
     refusal = at_the_gate(stage, release)
     tell.claim(f"{what}: refused at the gate", refusal.startswith("refused"), refusal)
     back = stage.change(f"Revert {commit[:12]}", lambda tree: _take_back(stage, commit, tree), compiles=False)
-    _until(lambda: _application(stage).state == "Synced" and stage.followed.commit == back)
+    _until(lambda: _settled(stage, back))
 
 
 def at_the_gate(stage: Stage, release: Reference) -> str:
@@ -89,7 +90,12 @@ def _take_back(stage: Stage, commit: str, tree: Path) -> None:
         (tree / path).write_bytes(before)
 
 
-def _application(stage: Stage):  # type: ignore[no-untyped-def]
+def _settled(stage: Stage, commit: str) -> bool:
+    """Whether the plane has taken a commit."""
+    return stage.followed.commit == commit and _application(stage).state == "Synced"
+
+
+def _application(stage: Stage) -> FollowedApplication:
     return next(one for one in stage.followed.applications if one.name == PLACE.application)
 
 
