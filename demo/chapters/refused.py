@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from demo.callers import Callers
 from demo.narration import Narrator
@@ -26,7 +27,10 @@ _GATE = "presage.package.gate"
 
 
 def show(stage: Stage, tell: Narrator, stable: Reference, server: str) -> None:
-    tell.begin("c", "Nothing unapproved, nothing tampered with", "Two people commit what they should not. CI, admission and the gate look at different things; each refuses alone.")
+    tell.begin(
+        "c", "Nothing unapproved, nothing tampered with",
+        "Two people commit what they should not. CI, admission and the gate look at different things; each refuses alone.",
+    )  # fmt: skip
     with Callers(plane_access(stage.state), [server]) as callers:
         unapproved = another(stage.store, stage.key, stage.policy, stable).reference
         _refused_three_times(stage, tell, "An unapproved release", unapproved)
@@ -68,11 +72,13 @@ def at_the_gate(stage: Stage, release: Reference) -> str:
     mounted = stage.folder / "mounted"
     plan = read_plan(stage.state.plane)
     assert plan is not None
+    objects: Any = plan.objects
+    here = [one for one in objects if one["metadata"].get("namespace") == PLACE.application]
     for name in (APPROVALS, REVOCATIONS):
         shutil.rmtree(mounted / name, ignore_errors=True)
         (mounted / name).mkdir(parents=True)
-        maps = (one for one in plan.objects if one["kind"] == "ConfigMap" and one["metadata"]["name"] == name)
-        for file, text in next(one for one in maps if one["metadata"]["namespace"] == PLACE.application)["data"].items():
+        found = next(one for one in here if (one["kind"], one["metadata"]["name"]) == ("ConfigMap", name))
+        for file, text in found["data"].items():
             (mounted / name / file).write_text(text)
     environment = {
         "PATH": os.environ.get("PATH", ""), "PRESAGE_RELEASE_STORE": str(stage.state.releases), "PRESAGE_TRUST_KEYS": str(stage.state.keys),

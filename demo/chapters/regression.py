@@ -18,7 +18,10 @@ _LIVE_WITHIN, _JUDGED_WITHIN = 60.0, 180.0
 
 def show(stage: Stage, tell: Narrator, server: str) -> dict[str, Any]:
     """One prediction that the bad release gave."""
-    tell.begin("b", "A bad release is taken back", "Its calibration was mixed up: every risk is 0.3 too high. It is well signed and within its contract, and somebody approved it.")
+    tell.begin(
+        "b", "A bad release is taken back",
+        "Its calibration was mixed up: every risk is 0.3 too high. It is well signed and within its contract, and somebody approved it.",
+    )  # fmt: skip
     before = stage.releasing.read().standing
     bad = worse(stage.store, stage.key, stage.policy, stage.folder / "planted").reference
     stage.approve(bad, f"incident:{bad.version}: approved")

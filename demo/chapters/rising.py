@@ -17,7 +17,9 @@ _EVERY, _WITHIN = 0.5, 60.0
 
 def show(stage: Stage, tell: Narrator) -> str:
     """The server that it happened to."""
-    tell.begin("a", "The risk rises before the incident", "The simulated fleet has an incident planned. The model does not know; it sees the server's telemetry only.")
+    tell.begin(
+        "a", "The risk rises before the incident", "The simulated fleet has an incident planned. The model does not know; it sees the server's telemetry only."
+    )
     server, hour, minute = _planned(stage)
     seen = [_next(stage, server, None)]
     hurts = _after(_of(seen[0]), hour, minute)

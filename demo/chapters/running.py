@@ -7,13 +7,19 @@ from presage.local.record import read_plan
 
 
 def show(stage: Stage, tell: Narrator) -> None:
-    tell.begin("f", "The YAML is what runs", "Every command line, variable, file, limit and route of every process, held against what the branch's newest commit renders.")
+    tell.begin(
+        "f", "The YAML is what runs",
+        "Every command line, variable, file, limit and route of every process, held against what the branch's newest commit renders.",
+    )  # fmt: skip
     differences = compare(stage.state)
     plan = read_plan(stage.state.plane)
     assert plan is not None
     tell.claim(
         f"Rendered YAML and running processes differ in {len(differences)} fields",
         not differences,
-        [f"{len(plan.objects)} objects compared at {stage.followed.commit[:12]}", *(f"{one.object} {one.field}: {one.rendered} / {one.running}" for one in differences)],
+        [
+            f"{len(plan.objects)} objects compared at {stage.followed.commit[:12]}",
+            *(f"{one.object} {one.field}: {one.rendered} / {one.running}" for one in differences),
+        ],
     )
     tell.figure("fields that differ", str(len(differences)))

@@ -15,20 +15,17 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import yaml
 from builders.runs import SOURCE
 from requests.adapters import HTTPAdapter
 
+from demo import planted
 from presage.files import read_json
-from presage.governance.model_policy import load_model_policy
+from presage.governance.model_policy import ModelPolicy, load_model_policy
 from presage.local import apply, down, status, up
 from presage.local.record import PlaneRecord, read_record
 from presage.local.tokens import TokenIssuer
-from presage.package.calibration import VennAbers
-from presage.package.composing import compose_release, keep
-from presage.package.keys import Trust, local_key
-from presage.package.signing import sign_folder
+from presage.package.keys import local_key
 from presage.package.store import ReleaseStore
 from presage.secrets import openbao, pki
 from presage.secrets.vault import open_client
@@ -157,35 +154,18 @@ class RunningPlane:
         finally:
             connection.close()
 
-    def worse_release(self, by: float = 0.3) -> str:
-        """The same model with a calibration that was mixed up: every risk is so much higher. Its package is as well signed as any; its URI."""
-        store, key = ReleaseStore(self.state.releases), local_key(self.state.keys)
-        contents = store.fetch(store.latest("incident")).contents
-        member = next(one for one in json.loads(contents["release.json"])["members"] if one["role"] == "primary")
-        folder = self.state.root / "worse" / member["model"]
-        folder.mkdir(parents=True)
-        for name in member["files"]:
-            (folder / name).write_bytes(contents[f"packages/{member['package'].removeprefix('sha256:')}/{name}"])
-        good = VennAbers.load((folder / "calibration.safetensors").read_bytes())
-        shifted = VennAbers(good.thresholds, np.minimum(1.0, good.p0 + by), np.minimum(1.0, good.p1 + by))
-        (folder / "calibration.safetensors").write_bytes(shifted.to_bytes())
-        sign_folder(folder, key)
-        trust = Trust.of([key.public])
-        stored = store.add(folder, trust)
-        keep(store, stored)
-        policy = load_model_policy(self.state.root / "policy" / "incident.yaml")
-        return compose_release("incident", {"primary": stored.digest}, store, policy, key, trust=trust, default=0.5).uri
+    def worse_release(self) -> str:
+        """The same model with a calibration that was mixed up: every risk is 0.3 higher. Its package is as well signed as any; its URI."""
+        return planted.worse(ReleaseStore(self.state.releases), local_key(self.state.keys), self._policy, self.state.root / "worse").uri
 
     def second_release(self) -> str:
         """Another release of the same packages, by a new version; its URI."""
         store = ReleaseStore(self.state.releases)
-        members = json.loads(store.fetch(store.latest("incident")).contents["release.json"])["members"]
-        policy = load_model_policy(self.state.root / "policy" / "incident.yaml")
-        key = local_key(self.state.keys)
-        roles = {member["role"]: member["package"] for member in members}
-        version = store.versions("incident")[-1] + 1
-        made = compose_release("incident", roles, store, policy, key, trust=Trust.of([key.public]), default=0.01 * version)
-        return made.uri
+        return planted.another(store, local_key(self.state.keys), self._policy, store.latest("incident")).uri
+
+    @property
+    def _policy(self) -> ModelPolicy:
+        return load_model_policy(self.state.root / "policy" / "incident.yaml")
 
     def set(self, *, stable: str | None = None, canary: str | None = None, percent: int = 5, shadow: str | None = None) -> None:
         """Write the overlay: the stable release (None: the local one), a canary beside it and a shadow (None: none)."""
