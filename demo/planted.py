@@ -1,15 +1,19 @@
 """Releases that are not what they should be, made as somebody would make them: with a real store, real packages and, but for one, a real signature.
 
-    worse(store, …)       passes the gate, as it is well signed and within its contract: its calibration was mixed up
-    another(store, …)     a good one, of the same packages
-    tampered(store, …)    somebody who can write to the store, and holds no key, swapped the model of a good one
+    worse(store, …, "scores")     passes the gate, as it is well signed and within its contract: its calibration was mixed up
+    worse(store, …, "latency")    the same answers, after work that nobody needs
+    worse(store, …, "errors")     its model cannot compute what live telemetry brings, so a lower rung answers
+    another(store, …)             a good one, of the same packages
+    tampered(store, …)            somebody who can write to the store, and holds no key, swapped the model of a good one
 """
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from onnx import NodeProto, TensorProto, helper, load_from_string, numpy_helper
 
 from presage.files import canonical_json, sha256_bytes
 from presage.governance.model_policy import ModelPolicy
@@ -23,17 +27,20 @@ from presage.package.reference import Reference
 from presage.package.signing import SIGNATURE_FILE, sign_folder
 from presage.package.store import Published, ReleaseStore
 
-_CALIBRATION = "calibration.safetensors"
+Kind = Literal["scores", "latency", "errors"]
+Files = Mapping[str, bytes]
+_CALIBRATION, _MODEL = "calibration.safetensors", "model.onnx"
+_MEMORY = "system.memory.utilization.mean_15m"
 
 
-def worse(store: ReleaseStore, key: SigningKey, policy: ModelPolicy, scratch: Path, by: float = 0.3) -> Published:
-    """The last release's primary with every risk so much higher. scratch: a folder for the package while it is signed."""
+def worse(store: ReleaseStore, key: SigningKey, policy: ModelPolicy, scratch: Path, how: Kind = "scores") -> Published:
+    """The last release's primary, spoiled in one way. scratch: a folder for the package while it is signed."""
     files, member = _primary(store)
+    spoiled = files | _SPOILED[how](files)
     folder = scratch / member["model"]
     folder.mkdir(parents=True, mode=0o700)
     for name in member["files"]:
-        (folder / name).write_bytes(files[name])
-    (folder / _CALIBRATION).write_bytes(_shifted(files[_CALIBRATION], by))
+        (folder / name).write_bytes(spoiled[name])
     sign_folder(folder, key)
     trust = Trust.of([key.public])
     stored = store.add(folder, trust)
@@ -54,7 +61,7 @@ def tampered(store: ReleaseStore, of: Reference) -> Reference:
     files, member = _primary(store, of)
     contents = store.fetch(of).contents
     layout = store.layout
-    package = store.put_package(member["model"], {**files, _CALIBRATION: _shifted(files[_CALIBRATION], -0.3)}, json.loads(files["lineage.json"]))
+    package = store.put_package(member["model"], {**files, _CALIBRATION: _shifted(files, -0.3)[_CALIBRATION]}, json.loads(files["lineage.json"]))
     document = json.loads(contents[RELEASE])
     next(one for one in document["members"] if one["role"] == "primary")["package"] = package.digest
     content = canonical_json(document)
@@ -80,6 +87,55 @@ def _primary(store: ReleaseStore, of: Reference | None = None) -> tuple[dict[str
     return {path.removeprefix(prefix): content for path, content in contents.items() if path.startswith(prefix)}, member
 
 
-def _shifted(calibration: bytes, by: float) -> bytes:
-    good = VennAbers.load(calibration)
-    return VennAbers(good.thresholds, np.clip(good.p0 + by, 0.0, 1.0), np.clip(good.p1 + by, 0.0, 1.0)).to_bytes()
+def _shifted(files: Files, by: float = 0.3) -> dict[str, bytes]:
+    """Every risk so much higher."""
+    good = VennAbers.load(files[_CALIBRATION])
+    return {_CALIBRATION: VennAbers(good.thresholds, np.clip(good.p0 + by, 0.0, 1.0), np.clip(good.p1 + by, 0.0, 1.0)).to_bytes()}
+
+
+def _slow(files: Files) -> dict[str, bytes]:
+    """Hundreds of products with a thousand by a thousand numbers, of which nothing is added to the score. They hang on the input, so nobody folds them."""
+    size, times = 1024, 400
+    weights = numpy_helper.from_array(np.full((size, size), 1 / size, np.float32), "waste")
+    first = numpy_helper.from_array(np.full((1, size), 1 / size, np.float32), "waste_first")
+    none, axes = numpy_helper.from_array(np.zeros(1, np.float32), "waste_none"), numpy_helper.from_array(np.array([0], np.int64), "waste_axes")
+    nodes = [
+        helper.make_node("Shape", ["x"], ["waste_shape"], start=1, end=2),
+        helper.make_node("Cast", ["waste_shape"], ["waste_count"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["waste_count", "waste_axes"], ["waste_row"]),
+        helper.make_node("MatMul", ["waste_row", "waste_first"], ["waste_0"]),
+        *(helper.make_node("MatMul", [f"waste_{n}", "waste"], [f"waste_{n + 1}"]) for n in range(times)),
+        helper.make_node("ReduceMean", [f"waste_{times}"], ["waste_mean"], keepdims=0),
+        helper.make_node("Mul", ["waste_mean", "waste_none"], ["added"]),
+    ]
+    return _with_added(files, nodes, [weights, first, none, axes])
+
+
+def _failing(files: Files) -> dict[str, bytes]:
+    """It looks up what is not there as soon as a row brings memory in use; rows without telemetry, as a server is warmed with, pass."""
+    names = [one["name"] for one in json.loads(files["contract.json"])["inputs"]]
+    column = numpy_helper.from_array(np.array(names.index(_MEMORY), np.int64), "column")
+    zero, table = numpy_helper.from_array(np.zeros((), np.float32), "zero"), numpy_helper.from_array(np.zeros(1, np.float32), "table")
+    far = numpy_helper.from_array(np.array(1_000_000, np.int64), "far")
+    nodes = [
+        helper.make_node("Gather", ["x", "column"], ["memory"], axis=1),
+        helper.make_node("Greater", ["memory", "zero"], ["used"]),
+        helper.make_node("Cast", ["used"], ["used_whole"], to=TensorProto.INT64),
+        helper.make_node("Mul", ["used_whole", "far"], ["place"]),
+        helper.make_node("Gather", ["table", "place"], ["added"]),
+    ]
+    return _with_added(files, nodes, [column, zero, table, far])
+
+
+def _with_added(files: Files, nodes: Sequence[NodeProto], tensors: Sequence[TensorProto]) -> dict[str, bytes]:
+    """The model with the output `added` of these nodes added to its score."""
+    model = load_from_string(files[_MODEL])
+    last = next(node for node in model.graph.node if "score" in node.output)
+    last.output[list(last.output).index("score")] = "score_alone"
+    model.graph.node.extend([*nodes, helper.make_node("Add", ["score_alone", "added"], ["score"])])
+    model.graph.initializer.extend(tensors)
+    content: bytes = model.SerializeToString()
+    return {_MODEL: content}
+
+
+_SPOILED: Mapping[Kind, Callable[[Files], dict[str, bytes]]] = {"scores": _shifted, "latency": _slow, "errors": _failing}

@@ -154,9 +154,9 @@ class RunningPlane:
         finally:
             connection.close()
 
-    def worse_release(self) -> str:
-        """The same model with a calibration that was mixed up: every risk is 0.3 higher. Its package is as well signed as any; its URI."""
-        return planted.worse(ReleaseStore(self.state.releases), local_key(self.state.keys), self._policy, self.state.root / "worse").uri
+    def worse_release(self, how: planted.Kind = "scores") -> str:
+        """The same model, spoiled in one way. Its package is as well signed as any; its URI."""
+        return planted.worse(ReleaseStore(self.state.releases), local_key(self.state.keys), self._policy, self.state.root / "worse" / how, how).uri
 
     def second_release(self) -> str:
         """Another release of the same packages, by a new version; its URI."""

@@ -1,11 +1,16 @@
 """The judge's loop, over a real repository, simulated traffic and a passed-in clock: to the end or back, and killed at any moment."""
 
+import os
+import random
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from builders.approvals import new_key
-from builders.repositories import TWO, copied, serving
-from builders.traffic import Behaviour, Traffic, worse
+from builders.judge_process import BEGAN, LOOK, PLACE, World
+from builders.repositories import ROOT, TWO, copied, serving
+from builders.traffic import Behaviour, worse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,34 +21,9 @@ from presage.release.judge import COME_UP, ReleaseJudge
 from presage.release.plan import start
 from presage.release.records import read_records
 from presage.release.repository import Repository
-from presage.release.sources.counters import Counts
-from presage.release.sources.source import Look
-from presage.release.standing import Place
 from presage.release.steps import Releasing
 
-BEGAN = datetime(2026, 11, 25, 8, tzinfo=UTC)
-PLACE = Place("production", "models-network", "incident")
-LOOK = timedelta(minutes=2)
 WAY = ["start", "prepare", "raise", "prepare", "raise", "promote", "retire"]
-
-
-class World:
-    """Where it runs: every step is live at once, but for what `sick` says."""
-
-    def __init__(self, behaviour: Behaviour, seed: int = 1, sick: str = "") -> None:
-        self.traffic, self.sick, self.looks = Traffic(Behaviour(), behaviour, seed, every=LOOK.total_seconds()), sick, 0
-
-    def live(self, standing) -> str:
-        return self.sick
-
-    def capacity(self) -> int:
-        return 3
-
-    def look(self, standing, now: datetime) -> Look:
-        self.looks += 1
-        increment, _ = next(self.traffic.increments(standing.canary.percent, now))
-        arms = (increment.stable, increment.canary)
-        return Look(now, *(Counts(arm.requests, arm.failed, arm.seconds, arm.risks, {}, arm.decided, arm.wrong) for arm in arms))
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +166,31 @@ def test_killed_at_any_moment_it_goes_on_and_takes_no_step_twice(source, key, tm
     assert not outcome.more and steps(here, key) == WAY
     releasing = Releasing(here.repository, PLACE, key)
     assert (releasing.read().standing.stable, releasing.read().standing.canary, releasing.read().standing.replicas) == (TWO, None, 2)
+
+
+@pytest.mark.slow
+def test_a_judge_that_the_kernel_kills_again_and_again_goes_on_and_takes_no_step_twice(source, key, tmp_path):
+    """SIGKILL of the process, at moments drawn by a seed: mostly while it is at Git or writes what it has counted."""
+    here = copied(source, tmp_path / "main")
+    started(here, key)
+    command = [sys.executable, "-m", "builders.judge_process", str(here.root), str(tmp_path / "state"), str(key.path)]
+    draw, kills = random.Random(11), 0
+    for _ in range(200):
+        process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))}, stdout=subprocess.PIPE)
+        assert process.stdout is not None and process.stdout.readline() == b"begun\n"
+        if kills < 12:
+            try:
+                process.wait(draw.uniform(0.0, 0.6))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                kills += 1
+        process.stdout.close()
+        if process.wait(120) == 0:
+            break
+    assert (kills, process.returncode, steps(here, key)) == (12, 0, WAY)
+    standing = Releasing(here.repository, PLACE, key).read().standing
+    assert (standing.stable, standing.canary, standing.replicas) == (TWO, None, 2)
+    assert here.git("status", "--short") == "" and here.git("fsck", "--no-dangling") == ""
 
 
 def test_two_judges_at_once_take_each_step_once(source, key, tmp_path):
