@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
 def _play(stage: Stage, tell: Narrator) -> None:
     stable = setting.show(stage, tell)
     server = rising.show(stage, tell)
-    answer = regression.show(stage, tell, server)
+    answer = regression.show(stage, tell, stable, server)
     refused.show(stage, tell, stable, server)
     _ = answer
     running.show(stage, tell)

@@ -33,9 +33,9 @@ _CALIBRATION, _MODEL = "calibration.safetensors", "model.onnx"
 _MEMORY = "system.memory.utilization.mean_15m"
 
 
-def worse(store: ReleaseStore, key: SigningKey, policy: ModelPolicy, scratch: Path, how: Kind = "scores") -> Published:
-    """The last release's primary, spoiled in one way. scratch: a folder for the package while it is signed."""
-    files, member = _primary(store)
+def worse(store: ReleaseStore, key: SigningKey, policy: ModelPolicy, of: Reference, *, scratch: Path, how: Kind = "scores") -> Published:
+    """The primary of `of`, spoiled in one way. scratch: a folder for the package while it is signed."""
+    files, member = _primary(store, of)
     spoiled = files | _SPOILED[how](files)
     folder = scratch / member["model"]
     folder.mkdir(parents=True, mode=0o700)
@@ -79,9 +79,9 @@ def tampered(store: ReleaseStore, of: Reference) -> Reference:
     return forged
 
 
-def _primary(store: ReleaseStore, of: Reference | None = None) -> tuple[dict[str, bytes], dict[str, Any]]:
+def _primary(store: ReleaseStore, of: Reference) -> tuple[dict[str, bytes], dict[str, Any]]:
     """(name → bytes, what the release says of it) of the primary's package."""
-    contents = store.fetch(of or store.latest("incident")).contents
+    contents = store.fetch(of).contents
     member: dict[str, Any] = next(one for one in json.loads(contents[RELEASE])["members"] if one["role"] == "primary")
     prefix = f"packages/{member['package'].removeprefix('sha256:')}/"
     return {path.removeprefix(prefix): content for path, content in contents.items() if path.startswith(prefix)}, member

@@ -8,6 +8,7 @@ from demo.callers import Callers
 from demo.narration import Narrator
 from demo.planted import worse
 from demo.stage import PLACE, Stage
+from presage.package.reference import Reference
 from presage.predictions import plane_access
 from presage.release.judge import Outcome, ReleaseJudge
 from presage.release.plan import start
@@ -16,14 +17,14 @@ from presage.release.sources.plane import PlaneSource
 _LIVE_WITHIN, _JUDGED_WITHIN = 60.0, 180.0
 
 
-def show(stage: Stage, tell: Narrator, server: str) -> dict[str, Any]:
+def show(stage: Stage, tell: Narrator, stable: Reference, server: str) -> dict[str, Any]:
     """One prediction that the bad release gave."""
     tell.begin(
         "b", "A bad release is taken back",
         "Its calibration was mixed up: every risk is 0.3 too high. It is well signed and within its contract, and somebody approved it.",
     )  # fmt: skip
     before = stage.releasing.read().standing
-    bad = worse(stage.store, stage.key, stage.policy, stage.folder / "planted").reference
+    bad = worse(stage.store, stage.key, stage.policy, stable, scratch=stage.folder / "planted").reference
     stage.approve(bad, f"incident:{bad.version}: approved")
     releasing, source = stage.releasing, PlaneSource(stage.state, PLACE)
     with Callers(plane_access(stage.state), [server]) as callers:

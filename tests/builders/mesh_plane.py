@@ -26,6 +26,7 @@ from presage.local import apply, down, status, up
 from presage.local.record import PlaneRecord, read_record
 from presage.local.tokens import TokenIssuer
 from presage.package.keys import local_key
+from presage.package.reference import Reference
 from presage.package.store import ReleaseStore
 from presage.secrets import openbao, pki
 from presage.secrets.vault import open_client
@@ -155,13 +156,18 @@ class RunningPlane:
             connection.close()
 
     def worse_release(self, how: planted.Kind = "scores") -> str:
-        """The same model, spoiled in one way. Its package is as well signed as any; its URI."""
-        return planted.worse(ReleaseStore(self.state.releases), local_key(self.state.keys), self._policy, self.state.root / "worse" / how, how).uri
+        """The first release's model, spoiled in one way. Its package is as well signed as any; its URI."""
+        store, scratch = ReleaseStore(self.state.releases), self.state.root / "worse" / how
+        return planted.worse(store, local_key(self.state.keys), self._policy, self._first(store), scratch=scratch, how=how).uri
 
     def second_release(self) -> str:
-        """Another release of the same packages, by a new version; its URI."""
+        """Another release of the first one's packages, by a new version; its URI."""
         store = ReleaseStore(self.state.releases)
-        return planted.another(store, local_key(self.state.keys), self._policy, store.latest("incident")).uri
+        return planted.another(store, local_key(self.state.keys), self._policy, self._first(store)).uri
+
+    @staticmethod
+    def _first(store: ReleaseStore) -> Reference:
+        return store.pin(Reference("incident", store.versions("incident")[0], None))
 
     @property
     def _policy(self) -> ModelPolicy:
