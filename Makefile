@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-slow test-plane test-faults test-fuzz test-durability test-kills check bench bench-peers tools
+.PHONY: help up down demo test test-slow test-plane test-faults test-fuzz test-durability test-kills check bench bench-peers tools
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -17,6 +17,10 @@ up: install ## train, package, serve and watch: the main job
 
 down: ## stop what `make up` left running
 	@$(BIN)/presage --state $(STATE) down
+
+FAST ?=
+demo: install ## what presage promises, in five minutes on real processes, each claim beside its evidence (FAST=1: a smaller fleet, for CI)
+	@$(BIN)/python -m demo $(if $(FAST),--fast) --page $(STATE)/demo.html
 
 test: install ## the whole test suite
 	@$(BIN)/pytest -n 2 --no-loadscope-reorder

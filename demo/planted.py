@@ -114,17 +114,21 @@ def _slow(files: Files) -> dict[str, bytes]:
 def _failing(files: Files) -> dict[str, bytes]:
     """It looks up what is not there as soon as a row brings memory in use; rows without telemetry, as a server is warmed with, pass."""
     names = [one["name"] for one in json.loads(files["contract.json"])["inputs"]]
-    column = numpy_helper.from_array(np.array(names.index(_MEMORY), np.int64), "column")
-    zero, table = numpy_helper.from_array(np.zeros((), np.float32), "zero"), numpy_helper.from_array(np.zeros(1, np.float32), "table")
-    far = numpy_helper.from_array(np.array(1_000_000, np.int64), "far")
+    tensors = [
+        numpy_helper.from_array(value, f"lost_{name}")
+        for name, value in (
+            ("column", np.array(names.index(_MEMORY), np.int64)), ("zero", np.zeros((), np.float32)), ("table", np.zeros(1, np.float32)),
+            ("far", np.array(1_000_000, np.int64)),
+        )
+    ]  # fmt: skip
     nodes = [
-        helper.make_node("Gather", ["x", "column"], ["memory"], axis=1),
-        helper.make_node("Greater", ["memory", "zero"], ["used"]),
-        helper.make_node("Cast", ["used"], ["used_whole"], to=TensorProto.INT64),
-        helper.make_node("Mul", ["used_whole", "far"], ["place"]),
-        helper.make_node("Gather", ["table", "place"], ["added"]),
+        helper.make_node("Gather", ["x", "lost_column"], ["lost_memory"], axis=1),
+        helper.make_node("Greater", ["lost_memory", "lost_zero"], ["lost_used"]),
+        helper.make_node("Cast", ["lost_used"], ["lost_whole"], to=TensorProto.INT64),
+        helper.make_node("Mul", ["lost_whole", "lost_far"], ["lost_place"]),
+        helper.make_node("Gather", ["lost_table", "lost_place"], ["added"]),
     ]
-    return _with_added(files, nodes, [column, zero, table, far])
+    return _with_added(files, nodes, tensors)
 
 
 def _with_added(files: Files, nodes: Sequence[NodeProto], tensors: Sequence[TensorProto]) -> dict[str, bytes]:
