@@ -17,7 +17,6 @@ from presage.cli.output import Output, OutputOption, print_json
 from presage.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from presage.governance.repository import Policies
     from presage.governance.retention.applying import Counted
     from presage.governance.retention.deciding import Decision
     from presage.governance.retention.items import Store
@@ -102,7 +101,8 @@ def apply(  # noqa: PLR0917 - options, passed by name
 
     with _disk():
         outcome = delete(
-            found.stores, found.terms, AuditLog.open(found.state.root / "audit"), found.journal, lambda: datetime.now(UTC), only=only, at_most=at_most, told=told,
+            found.stores, found.terms, AuditLog.open(found.state.root / "audit"), found.journal, lambda: datetime.now(UTC),
+            only=only, at_most=at_most, told=told,
         )  # fmt: skip
     if outcome.finished is not None:
         say(f"finished what had been begun: {_line(outcome.finished)}")
@@ -129,10 +129,11 @@ def verify(  # noqa: PLR0917 - options, passed by name
 
     now = datetime.now(UTC)
     found, counted = _open(log, releases, terms, now), Verified()
-    findings: Iterator[Finding] = judge(found.chosen(store), found.terms, found.state.root / "audit", found.journal, now, parse_duration(within), counted)
+    tolerance, audit = parse_duration(within), found.state.root / "audit"
+    findings: Iterator[Finding] = judge(found.chosen(store), found.terms, audit, found.journal, now=now, tolerance=tolerance, counted=counted)
     shown = list(islice(findings, most))
     total = len(shown) + sum(1 for _ in findings)
-    if (store is None or Named.packages in store) and (said := _lifecycle(found, change=False)) == "another":
+    if (store is None or Named.packages in store) and _lifecycle(found, change=False) == "another":
         total += 1
         shown.append(Finding("lifecycle", str(releases), f"the lifecycle of {releases} is not the policy's", "Run `presage retention apply`"))
     if output is Output.json:

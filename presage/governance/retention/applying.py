@@ -102,7 +102,7 @@ def finish(stores: Sequence[Store], log: AuditLog, journal: Journal, clock: Cloc
     return intent.subject
 
 
-def _delete(  # noqa: PLR0917
+def _delete(
     store: Store, decision: Decision, terms: Terms, log: AuditLog, journal: Journal, *, now: datetime, clock: Clock
 ) -> bool:
     item = decision.item

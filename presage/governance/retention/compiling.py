@@ -35,7 +35,8 @@ def retention_jobs(terms: Terms, access: AccessPolicy) -> Iterator[Compiled]:
         yield Compiled(domain, clauses, f"{why} What its job goes by.", manifest("v1", "ConfigMap", NAME, namespace, data={FILE: document}), SOURCE)
         account = manifest("v1", "ServiceAccount", NAME, namespace, automountServiceAccountToken=False)
         yield Compiled(domain, (policy.id,), "Who the job is. It may reach nobody, and read no secret.", account, SOURCE)
-        yield Compiled(domain, (policy.id,), "The audit log of its deletions, and the key that signs it. It outlives what it tells of.", _claim(namespace), SOURCE)
+        kept = "The audit log of its deletions, and the key that signs it. It outlives what it tells of."
+        yield Compiled(domain, (policy.id,), kept, _claim(namespace), SOURCE)
         because = f"{why} Deletes what is due of the prediction log, each with an entry of an audit log that has a volume of its own."
         yield Compiled(domain, clauses, because, _job(policy, namespace), SOURCE)
 

@@ -54,6 +54,6 @@ def _gone_back_to(root: Path) -> Iterator[tuple[str, str]]:
         key, at = path.parent.parent, str(predicate.get("at", ""))
         if key not in last or last[key][0] < at:
             last[key] = (at, stable.encode())
-    for _, stable in last.values():
-        for named, digest in _NAMED.findall(stable):
+    for _, before_that in last.values():
+        for named, digest in _NAMED.findall(before_that):
             yield digest.decode(), f"{named.decode().partition('@')[0]} served before, and may be gone back to"

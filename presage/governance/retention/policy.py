@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, get_args
 
 from pydantic import Field, StringConstraints, TypeAdapter
 
@@ -39,7 +39,7 @@ class Rule(Document):
     title: Sentence
     rationale: Sentence
     keep: Keep
-    in_regions: dict[Region, Keep] = {}
+    in_regions: dict[Region, Keep] = Field(default={})
     keep_last: int = Field(default=0, ge=0, le=1000)
 
     def kept(self, tier: RiskTier | None, region: str) -> timedelta:
@@ -83,7 +83,7 @@ class Hold(Document):
     because: Sentence
     from_: date = Field(alias="from")
     until: date | None = None
-    on: Selected
+    covers: Selected
 
     def holds(self, now: datetime) -> bool:
         return _midnight(self.from_) <= now and (self.until is None or now < _midnight(self.until))
@@ -118,7 +118,7 @@ class RetentionPolicy(Document):
 
     def holding(self, item: Item, now: datetime) -> tuple[Hold, ...]:
         """The holds that keep it now."""
-        return tuple(hold for hold in self.holds if hold.holds(now) and hold.on.fits(item))
+        return tuple(hold for hold in self.holds if hold.holds(now) and hold.covers.fits(item))
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def check_regions(policy: RetentionPolicy, regions: Mapping[str, str], where: st
 
 
 def _faults(policy: RetentionPolicy) -> Iterator[_Fault]:
-    ids = [policy.id, *(one.id for one in (*policy.rules, *policy.buckets, *policy.holds))]
+    ids = [policy.id, *(rule.id for rule in policy.rules), *(bucket.id for bucket in policy.buckets), *(hold.id for hold in policy.holds)]
     if twice := next((name for name in ids if ids.count(name) > 1), None):
         yield _Fault(("id",), f"{twice} is there twice. A clause has a name of its own: entries of the audit log speak of it.")
     stores = [rule.store for rule in policy.rules]
@@ -181,7 +181,8 @@ def _faults_of(rule: Rule, at: tuple[str | int, ...], policy: RetentionPolicy) -
             key = (*path, short) if isinstance(keep, dict) else path
             yield _Fault((*at, *key), f"of {rule.id} is shorter than {least.days} day{'s' * (least.days > 1)}: what is being written would go. Lengthen it.")
     if unknown := next((region for region in rule.in_regions if region not in policy.regions), None):
-        yield _Fault((*at, "in_regions", unknown), f"of {rule.id} is no region; these are: {', '.join(policy.regions)}. Name one of those, or add it to regions.")
+        known = ", ".join(policy.regions)
+        yield _Fault((*at, "in_regions", unknown), f"of {rule.id} is no region; these are: {known}. Name one of those, or add it to regions.")
     if rule.store == "packages" and not rule.keep_last:
         yield _Fault((*at, "keep_last"), f"of {rule.id} is 0, and a release's number follows from the last one: it would be given again. Keep 1 or more.")
     if rule.keep_last and rule.store not in SERIES:
@@ -189,15 +190,15 @@ def _faults_of(rule: Rule, at: tuple[str | int, ...], policy: RetentionPolicy) -
 
 
 def _faults_of_hold(hold: Hold, at: tuple[str | int, ...], policy: RetentionPolicy) -> Iterator[_Fault]:
-    on = hold.on
+    on = hold.covers
     if not any((on.stores, on.models, on.releases, on.regions, on.since, on.before)):
-        yield _Fault((*at, "on"), f"of {hold.id} names nothing, so it would hold everything. Name what; for everything, name every store.")
+        yield _Fault((*at, "covers"), f"of {hold.id} names nothing, so it would hold everything. Name what; for everything, name every store.")
     if hold.until is not None and hold.until <= hold.from_:
         yield _Fault((*at, "until"), f"of {hold.id} is {hold.until}, not after it begins. Mend it.")
     if on.since is not None and on.before is not None and on.before <= on.since:
-        yield _Fault((*at, "on", "before"), f"of {hold.id} is {on.before}, not after since. Mend it.")
+        yield _Fault((*at, "covers", "before"), f"of {hold.id} is {on.before}, not after since. Mend it.")
     if unknown := next((region for region in on.regions if region not in policy.regions), None):
-        yield _Fault((*at, "on", "regions"), f"of {hold.id} names {unknown}; the regions are {', '.join(policy.regions)}. Name one of those.")
+        yield _Fault((*at, "covers", "regions"), f"of {hold.id} names {unknown}; the regions are {', '.join(policy.regions)}. Name one of those.")
 
 
 def _by_tier(keep: timedelta | dict[RiskTier, timedelta]) -> dict[RiskTier, timedelta]:

@@ -58,7 +58,7 @@ class Terms:
             if document.pop("schema") != SCHEMA:
                 raise ValueError
             found = TypeAdapter(_Document).validate_python({"schema_": SCHEMA, **document})
-        except (ValueError, KeyError, AttributeError, ValidationError):
+        except (ValueError, KeyError, TypeError, AttributeError, ValidationError):
             raise InputError(f"{where}: no compiled policy of retention. Name what `presage policies render` wrote, or leave --policy out.") from None
         return cls(found.policy, found.models)
 

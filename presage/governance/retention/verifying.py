@@ -42,7 +42,7 @@ class Verified:
 
 
 def verify(
-    stores: Sequence[Store], terms: Terms, audit: Path, journal: Journal, now: datetime, tolerance: timedelta, counted: Verified
+    stores: Sequence[Store], terms: Terms, audit: Path, journal: Journal, *, now: datetime, tolerance: timedelta, counted: Verified
 ) -> Iterator[Finding]:  # fmt: skip
     """tolerance: how long something due may wait for the next job; counted: filled on the way."""
     if (intent := journal.intent()) is not None:

@@ -5,6 +5,7 @@ the folder that they point into, so that no later run takes a step from where no
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,10 +99,8 @@ class _Run:
 def _made(folder: Path) -> datetime:
     written = (folder / "run.json") if (folder / "run.json").is_file() else folder
     moments = [datetime.fromtimestamp(written.stat().st_mtime, UTC)]
-    try:
+    with suppress(ValueError):
         moments.append(datetime.strptime(folder.name[:15], _SECONDS).replace(tzinfo=UTC))
-    except ValueError:
-        pass
     return max(moments)
 
 
