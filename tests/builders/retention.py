@@ -51,8 +51,8 @@ def item(name: str = "one", days: float = 400, *, model: str = "incident", store
     """Born so many days before NOW."""
     known = MODELS.get(model)
     born = NOW - timedelta(days=days)
-    given = {"since": born - timedelta(days=1), "tier": known.tier if known else None, "region": known.region if known else ""}
-    return Item(store, name, born, model=model, **{**given, **more})  # type: ignore[arg-type]
+    given = {"born": born, "since": born - timedelta(days=1), "tier": known.tier if known else None, "region": known.region if known else ""}
+    return Item(store=store, id=name, model=model, **{**given, **more})  # type: ignore[arg-type]
 
 
 @dataclass
