@@ -158,7 +158,7 @@ def test_where_the_log_cannot_be_written_no_second_thing_goes(tmp_path, monkeypa
             apply([place.shelf], terms(), AuditLog.open(tmp_path / "audit"), Journal(tmp_path / "retention"), clock)
         with pytest.raises(StateError, match="no space"):
             apply([place.shelf], terms(), AuditLog.open(tmp_path / "audit"), Journal(tmp_path / "retention"), clock)
-    assert place.shelf.left() == whole(["young", "rota", "two", "three"]) and [one.code for one in place.findings()][0] == "unfinished"
+    assert place.shelf.left() == whole(["young", "rota", "two", "three"]) and next(one.code for one in place.findings()) == "unfinished"
     assert place.go(monkeypatch).finished == "prediction-log/one"
     assert len(place.deletions()) == 3 and place.findings() == []
 

@@ -103,7 +103,9 @@ def test_compiled_terms_read_back_as_themselves_and_have_one_digest():
     assert terms().digest != first.digest
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"schema": "presage.retention/v2"}', b'{"schema": "presage.retention/v1", "policy": {}, "models": {}}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"schema": "presage.retention/v2"}', b'{"schema": "presage.retention/v1", "policy": {}, "models": {}}'],
+)
 def test_what_is_no_compiled_policy_is_refused(content):
     with pytest.raises(InputError, match="no compiled policy of retention"):
         Terms.parse(content, "retention.json")

@@ -80,7 +80,7 @@ def test_a_version_s_number_is_never_given_again(site, tmp_path):
 
 
 def test_what_is_younger_than_its_rule_is_not_touched(site, tmp_path):
-    found, releases = site
+    found, _releases = site
     before = sorted(path.name for path in found.root.rglob("*"))
     assert go(tmp_path, stores(found.store, now=datetime.now(UTC) + timedelta(days=360)), now=datetime.now(UTC) + timedelta(days=360)).deleted == 0
     assert sorted(path.name for path in found.root.rglob("*")) == before
