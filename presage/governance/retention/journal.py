@@ -4,6 +4,7 @@
     retention/terms/<hex>.json       every document of terms that something was deleted by, by its digest
 """
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ class Journal:
         """One deletes at a time; who comes second waits."""
         made_folder(self.folder)
         with locked(self.folder):
+            for left in self.folder.rglob(".*"):  # of a killed process, half-written
+                shutil.rmtree(left, ignore_errors=True)
             yield
 
     def intent(self) -> Intent | None:

@@ -19,6 +19,7 @@ from presage.package.store import CREATED, RELEASE_DIGEST
 TOUCHED = timedelta(days=1)
 """What was written or refreshed within this time is left: twice the half day for which storages count a refreshed blob as new."""
 _BLOBS = "blobs/sha256/"
+_HALF = (".index.json.", ".oci-layout.")  # how a folder's writers call what they write aside
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Packages:
 
 @dataclass(frozen=True)
 class Leftovers:
-    """Blobs that no name leads to. Their age counts from when they were last written or refreshed."""
+    """Blobs that no name leads to, and what killed writers left half-written. Their age counts from when they were last written or refreshed."""
 
     layout: Layout
     terms: Terms
@@ -109,13 +110,14 @@ class Leftovers:
     def items(self) -> Iterator[Item]:
         self._needed.clear()
         needed = self._references()
-        for stored in self.layout.storage.listed(_BLOBS):
-            if _digest(stored.key) not in needed:
+        for stored in self.layout.storage.listed(""):
+            if stored.key.startswith((_BLOBS, *_HALF)) and _digest(stored.key) not in needed:
                 yield Item(self.name, stored.key, stored.written, stored.written, bytes=stored.size)
 
     def prepare(self, item: Item) -> Prepared | None:
-        """parts: when it was last written. A blob's name says what it holds."""
-        return Prepared(_digest(item.id), (item.born.isoformat(),))
+        """parts: when it was last written; content: a blob's name says it, and of what is half-written nobody does."""
+        name = item.id.removeprefix(_BLOBS)
+        return Prepared(_digest(item.id) if len(name) == 64 and name.isalnum() else "", (item.born.isoformat(),))
 
     def whole(self, id: str, prepared: Prepared) -> bool:
         return self.layout.storage.written(id) is not None

@@ -39,11 +39,6 @@ def remove_folder(folder: Path) -> None:
         synced_folder(folder.parent)
 
 
-def is_aside(folder: Path) -> bool:
-    """Whether a kill left it stepped aside."""
-    return folder.with_name(f"{_ASIDE}{folder.name}").exists()
-
-
 def remove_file(path: Path) -> None:
     with suppress(FileNotFoundError):
         path.unlink()

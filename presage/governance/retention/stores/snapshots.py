@@ -16,7 +16,7 @@ import orjson
 from presage.documents import parse_yaml
 from presage.errors import InputError
 from presage.governance.retention.items import Item, Prepared, StoreName
-from presage.governance.retention.stores.places import folder_bytes, folder_digest, is_aside, remove_file, remove_folder
+from presage.governance.retention.stores.places import folder_bytes, folder_digest, remove_file, remove_folder
 from presage.governance.retention.terms import Terms
 
 _DATA = "artifacts"
@@ -61,8 +61,8 @@ class Snapshots:
         return Prepared(folder_digest(folder)) if folder.is_dir() else None
 
     def whole(self, id: str, prepared: Prepared) -> bool:
-        folder = self.runs / id / _DATA
-        return folder.is_dir() and not is_aside(folder)
+        """An entry of the cache that went already is none of it: the step is only run again."""
+        return (self.runs / id / _DATA).is_dir()
 
     def remove(self, id: str, prepared: Prepared) -> bool:
         inside = f"/{self.runs.name}/{id}/"
