@@ -41,7 +41,7 @@ def _found(root: Path | None, policies: Policies | None, state: State, now: date
 
 def _gone_back_to(root: Path) -> Iterator[tuple[str, str]]:
     """The release before the one that serves, wherever the records of a place tell of one: the stable release before each place's last promotion."""
-    last: dict[Path, tuple[str, bytes]] = {}
+    last: dict[tuple[Path, str], tuple[str, bytes]] = {}  # place and model → when, and what was stable before
     for path in (root / _RECORDS).rglob("*.dsse.json"):
         try:
             predicate = orjson.loads(unverified_payload(path.read_bytes()))["predicate"]
@@ -51,7 +51,7 @@ def _gone_back_to(root: Path) -> Iterator[tuple[str, str]]:
             continue
         before = predicate.get("before")
         stable = str(before.get("stable", "")) if isinstance(before, dict) else ""
-        key, at = path.parent.parent, str(predicate.get("at", ""))
+        key, at = (path.parent.parent, str(predicate.get("model", ""))), str(predicate.get("at", ""))
         if key not in last or last[key][0] < at:
             last[key] = (at, stable.encode())
     for _, before_that in last.values():

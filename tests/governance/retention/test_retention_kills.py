@@ -220,4 +220,4 @@ def test_a_process_that_is_killed_from_outside_whenever_it_comes(tmp_path):
     log = AuditLog.open(tmp_path / "audit")
     assert sorted(entry.subject.partition("/")[2] for entry in log.entries()) == sorted(due) and judged(log).good
     assert {path.name for path in (tmp_path / "runs").iterdir() if (path / "artifacts").exists()} == {path.name for path in (tmp_path / "runs").iterdir()} - due
-    assert not [path for path in (tmp_path / "runs").rglob(".retired.*")]
+    assert not list((tmp_path / "runs").rglob(".retired.*"))
