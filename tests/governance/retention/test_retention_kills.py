@@ -120,9 +120,7 @@ def _die_at(kill_at):
 
 def kept(root):
     """Every file that is not retention's own, the audit log's or a key's."""
-    return sorted(
-        path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file() and path.relative_to(root).parts[0] in {"log", "releases", "runs", "cache"}
-    )  # fmt: skip
+    return sorted(path.relative_to(root).as_posix() for name in ("log", "releases", "runs", "cache") for path in (root / name).rglob("*") if path.is_file())
 
 
 def told(root):
