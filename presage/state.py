@@ -7,6 +7,7 @@
       batch/<job>/            what batch scoring has done of a job: its journal and its chunks
       predictions/            the prediction log
       keys/                   the local signing key (0600) and its public half; trusted only here, at tier low
+      retention/              the deletion that is under way, and every document of terms that something was deleted by
       mlflow/                 the run and model registry (SQLite) and its artifacts
       plane/                  the laptop plane: plane.json, pods/<pod>/…, volumes/<claim>/…, logs/
       logs/                   faults.log: traces of faults of presage itself

@@ -8,6 +8,7 @@
     parquet_copy, iceberg         the warehouse's copies
     aggregate, ledger             counts that leave, and what they cost
     show, query                   one decision; SQL over all
+    items                         which files there are, and whose: what retention goes by
     __main__                      all of that as programs: `python -m inference.log …`
 
 The shipper (inference.journal.ship) fills it. Parquet is written and read by polars; presidio, opendp and pyiceberg load only where used.

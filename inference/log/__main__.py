@@ -1,13 +1,13 @@
 """`python -m inference.log COMMAND …`: what `presage log` and `presage replay` start, as processes of their own.
 
-One JSON document on stdout. A failure is one sentence, on stderr or to the descriptor that `--words` names, and an exit code.
+One JSON document on stdout (of `items` one a line and file). A failure is one sentence, on stderr or to the descriptor that `--words` names, and an exit code.
 """
 
 import argparse
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
@@ -76,6 +76,12 @@ def _aggregate(options: argparse.Namespace) -> Any:
     return aggregate(options.log, options.by, options.epsilon, policy, since=options.since, until=options.until, now=time.time())
 
 
+def _items(options: argparse.Namespace) -> Any:
+    from inference.log.items import items
+
+    return items(options.log)
+
+
 def _with_subjects(options: argparse.Namespace, work: Callable[[Subjects | None], Any]) -> Any:
     """The key store is opened where the policy encrypts, or a file of keys is there already: a reader makes none."""
     from inference.log.subjects import FILE
@@ -127,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     add = command("sync", _sync)
     add("--to", required=True)
     add("--warehouse")
+    command("items", _items)
     add = command("aggregate", _aggregate)
     add("--by", choices=("tier", "rung", "day"), required=True)
     add("--epsilon", type=float, required=True)
@@ -141,7 +148,10 @@ def main(arguments: list[str]) -> int:
         words = sys.stderr if options.words is None else closing.enter_context(os.fdopen(options.words, "w"))
         try:
             require_log(options.log)
-            print(msgspec.json.encode(options.run(options)).decode())
+            found = options.run(options)
+            for document in found if isinstance(found, Iterator) else (found,):
+                print(msgspec.json.encode(document).decode())
+            sys.stdout.flush()
         except PresageError as error:
             print(error.message, file=words)
             return error.exit_code

@@ -43,17 +43,20 @@ def partition(log: Path, table: Table, day: date, region: str) -> Path:
 def files(log: Path, table: Table, since: date | None = None, until: date | None = None) -> list[LogFile]:
     """Whole files in order of day and name; since and until (both included): only those days."""
     return [
-        file for file in sorted(_all(log, table), key=lambda file: (file.day, file.path.name))
+        file for file in sorted(every(log, table), key=lambda file: (file.day, file.path.name))
         if (since is None or file.day >= since) and (until is None or file.day <= until)
     ]  # fmt: skip
 
 
-def _all(log: Path, table: Table) -> Iterator[LogFile]:
+def every(log: Path, table: Table) -> Iterator[LogFile]:
+    """Whole files, a folder at a time in memory: by day, region and name."""
     root = log / table
-    for path in root.glob("day=*/region=*/*.parquet"):
-        match = _PLACE.fullmatch(path.relative_to(root).as_posix())
-        if match is not None:
-            yield LogFile(path, table, date.fromisoformat(match["day"]), match["region"])
+    for day in sorted(root.glob("day=*")):
+        for region in sorted(day.glob("region=*")):
+            for path in sorted(region.glob("*.parquet")):
+                match = _PLACE.fullmatch(path.relative_to(root).as_posix())
+                if match is not None:
+                    yield LogFile(path, table, date.fromisoformat(match["day"]), match["region"])
 
 
 def require_log(log: Path) -> None:

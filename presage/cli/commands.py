@@ -59,6 +59,10 @@ COMMANDS: tuple[Listed, ...] = (
     Listed("audit verify", "presage.cli.audit:verify", "Whether anything of the audit log was changed, left out or cut off."),
     Listed("audit show", "presage.cli.audit:show", "What was approved, released, refused, revoked and deleted."),
     Listed("audit anchor", "presage.cli.audit:anchor", "Lock the log's present state into a bucket."),
+    Listed("retention plan", "presage.cli.retention:plan", "What is due for deletion, by which rule."),
+    Listed("retention apply", "presage.cli.retention:apply", "Delete what is due, each with an entry of the audit log."),
+    Listed("retention verify", "presage.cli.retention:verify", "Whether anything is overdue, and whether each deletion was right."),
+    Listed("retention changes", "presage.cli.retention:changes", "What a change of the policies changes, in sentences."),
     Listed("vault apply", "presage.cli.vault:apply", "Compare manifests/vault with a running Vault, and make it so."),
 )
 
@@ -71,5 +75,6 @@ GROUPS: dict[str, str] = {
     "model": "Models that were not trained here.",
     "access": "Certificates of clients: new ones, revoked ones.",
     "audit": "The audit log, and what was behind one prediction.",
+    "retention": "How long what is kept is kept.",
     "vault": "What Vault holds for the platform.",
 }

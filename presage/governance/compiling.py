@@ -26,15 +26,18 @@ from presage.governance.data_classes import compile_data_classes, load_data_clas
 from presage.governance.model_policy import ModelPolicy
 from presage.governance.release_files import release_files
 from presage.governance.repository import Policies
+from presage.governance.retention.compiling import BUCKETS, bucket_lifecycles, retention_jobs
+from presage.governance.retention.policy import RetentionPolicy
 from presage.governance.revoked import RevokedReleases
 from presage.governance.rollout import Rollout
 from presage.governance.served import served_releases
 from presage.governance.tiers import RiskTiers
 
-GENERATED = (PLATFORM, VAULT, ADMISSION)
+GENERATED = (PLATFORM, VAULT, ADMISSION, BUCKETS)
 """Folders that hold nothing but compiled files."""
 _SCHEMAS: Mapping[str, type[BaseModel]] = {
-    "risk-tiers": RiskTiers, "approvals": Approvers, "rollout": Rollout, "revocations": RevokedReleases, "model": ModelPolicy,
+    "risk-tiers": RiskTiers, "approvals": Approvers, "rollout": Rollout, "revocations": RevokedReleases,
+    "retention": RetentionPolicy, "model": ModelPolicy,
 }  # fmt: skip
 
 
@@ -49,7 +52,8 @@ def compile_policies(root: Path, now: datetime) -> dict[str, str]:
         tuple(served_releases(root)),
     )
     in_pods = release_files(policies.access, policies.approvers, policies.approvals.rules, policies.good_statements(now), policies.revoked)
-    files = compile_access(policies.access, list(in_pods))
+    files = compile_access(policies.access, [*in_pods, *retention_jobs(policies.retention_terms, policies.access)])
+    files |= bucket_lifecycles(policies.retention)
     files |= compile_admission(literals, list(policies.access.domains.values()))
     files |= compile_data_classes(load_data_classes(root / "policies" / "data-classes.yaml"))
     return files | {f"policies/schemas/{name}.json": json.dumps(_schema(name, kind), indent=2) + "\n" for name, kind in _SCHEMAS.items()}

@@ -16,6 +16,8 @@ from presage.governance.access import AccessPolicy, load_access_policy
 from presage.governance.approvers import Approvers, load_approvers
 from presage.governance.model_policy import ModelPolicy, load_model_policy
 from presage.governance.release_files import approval_rules
+from presage.governance.retention.policy import RetentionPolicy, check_regions, load_retention
+from presage.governance.retention.terms import Terms
 from presage.governance.revoked import RevokedReleases, load_revoked
 from presage.governance.rollout import Rollout, load_rollout
 from presage.governance.tiers import RiskTiers, load_risk_tiers
@@ -43,6 +45,7 @@ class Policies:
     approvers: Approvers
     revoked: RevokedReleases
     rollout: Rollout
+    retention: RetentionPolicy
     models: Mapping[str, ModelPolicy]
     statements: Mapping[str, bytes]
 
@@ -58,14 +61,21 @@ class Policies:
         for name, policy in models.items():
             if policy.name != name:
                 raise InputError(f"{folder / 'models' / f'{name}.yaml'}: name is {policy.name}. A policy's file is called as its model is.")
+        retention = load_retention(folder / "retention.yaml")
+        check_regions(retention, {name: policy.region for name, policy in models.items()}, str(folder / "retention.yaml"))
         return cls(
-            access, tiers, load_approvers(folder / "approvals.yaml", tiers), load_revoked(folder / "revocations.yaml"), rollout, models, _statements(root)
-        )
+            access, tiers, load_approvers(folder / "approvals.yaml", tiers), load_revoked(folder / "revocations.yaml"), rollout, retention, models,
+            _statements(root),
+        )  # fmt: skip
 
     @cached_property
     def releases(self) -> dict[str, ModelPolicy]:
         """Name of a release → the policy of its model."""
         return {name: policy for policy in self.models.values() for name in (policy.name, *policy.also_releases)}
+
+    @cached_property
+    def retention_terms(self) -> Terms:
+        return Terms.of(self.retention, self.releases)
 
     @cached_property
     def approvals(self) -> Approvals:

@@ -105,10 +105,10 @@ class Layout:
         return f"blobs/sha256/{name}"
 
     def put(self, content: bytes, media_type: str, **more: Any) -> Descriptor:
-        """Store one blob (once) and describe it."""
+        """Store one blob (once) and describe it. One that is there is refreshed: retention leaves what somebody may be about to name."""
         descriptor = Descriptor(media_type, f"sha256:{sha256_bytes(content)}", len(content), **more)
         key = self.key(descriptor.digest)
-        if not self.storage.holds(key, len(content)):
+        if not (self.storage.holds(key, len(content)) and self.storage.refresh(key)):
             self.storage.write(key, content)
         return descriptor
 

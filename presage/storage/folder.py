@@ -68,6 +68,12 @@ class Folder:
             return False
         return True
 
+    def written(self, key: str) -> datetime | None:
+        try:
+            return datetime.fromtimestamp((self.path / key).lstat().st_mtime, UTC)
+        except FileNotFoundError:
+            return None
+
     def listed(self, prefix: str) -> Iterator[Stored]:
         """What a writer that was killed left aside is listed, too."""
         for folder, _, names in os.walk(self.path / prefix):
@@ -78,13 +84,17 @@ class Folder:
                     yield Stored(place.relative_to(self.path).as_posix(), status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
     def remove(self, key: str, before: datetime) -> bool:
-        """It steps aside before it is looked at: a writer that wants it meanwhile finds nothing, and writes it again."""
+        """It steps aside before it is judged: a writer that wants it meanwhile finds nothing, and writes it again. What a kill left aside is
+        judged as well, so that calling again finishes it."""
         place = self.path / key
         aside = place.with_name(place.name if place.name.startswith(_ASIDE) else f"{_ASIDE}{place.name}")
         try:
+            if place.lstat().st_mtime >= before.timestamp():  # it need not even step aside
+                return False
             place.rename(aside)
         except FileNotFoundError:
-            return True
+            if not aside.exists():
+                return True
         if aside.lstat().st_mtime >= before.timestamp():
             if place != aside and not place.exists():
                 aside.rename(place)

@@ -1,4 +1,4 @@
-"""A bucket of an object store as storage, over HTTPS, with nothing but the six requests that a release store needs.
+"""A bucket of an object store as storage, over HTTPS, with nothing but the few requests that a release store needs.
 
     PRESAGE_S3_ENDPOINT      https://s3.object-store.svc:8333; default: AWS in the region
     PRESAGE_S3_REGION        default us-east-1
@@ -36,6 +36,7 @@ _BUSY = {408, 429, 500, 502, 503, 504}
 _ERROR_LIMIT = 64 << 10
 _PAGE, _PAGE_LIMIT = 500, 4 << 20  # keys that one listing names, and its bytes at most
 _FRESH = timedelta(hours=12)  # an object that is older is written again where it must not seem left over
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _CREDENTIALS_REFUSED = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "ExpiredToken", "InvalidToken"}
 
@@ -131,6 +132,10 @@ class Bucket:
     def refresh(self, key: str) -> bool:
         return self._written(key) > datetime.now(UTC) - _FRESH
 
+    def written(self, key: str) -> datetime | None:
+        found = self._written(key)
+        return None if found == _NEVER else found
+
     def listed(self, prefix: str) -> Iterator[Stored]:
         own = f"{self.prefix}/" if self.prefix else ""
         asked = {"list-type": "2", "max-keys": str(_PAGE), "prefix": own + prefix}
@@ -157,7 +162,7 @@ class Bucket:
     def _written(self, key: str) -> datetime:
         """When the object was last written; the beginning of time where there is none."""
         answer = self._ask("HEAD", key)
-        return parsedate_to_datetime(answer.modified) if answer.status == 200 and answer.modified else datetime.min.replace(tzinfo=UTC)
+        return parsedate_to_datetime(answer.modified) if answer.status == 200 and answer.modified else _NEVER
 
     def _absent(self, answer: _Answer) -> str:
         return f"{self.settings.endpoint} has no bucket {self.bucket}" if answer.code == "NoSuchBucket" else "no such object"

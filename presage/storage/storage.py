@@ -72,6 +72,9 @@ class Storage(Protocol):
         """Make sure that what lies at `key` counts as written lately (within half a day), so that nobody removes it as left over. False where it
         must be written again for that."""
 
+    def written(self, key: str) -> datetime | None:
+        """When `key` was last written or refreshed (UTC); None where it is not there."""
+
     def listed(self, prefix: str) -> Iterator[Stored]:
         """Every key that begins with `prefix`, a folder's name with its `/`; in no order, and never all of them in memory at once."""
 

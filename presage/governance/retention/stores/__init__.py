@@ -1,0 +1,1 @@
+"""What each store can be asked for and told to remove: one module a store, each an items.Store."""
