@@ -206,8 +206,9 @@ def test_a_process_that_is_killed_from_outside_whenever_it_comes(tmp_path):
             (folder / "artifacts" / "step" / f"{number}.parquet").write_bytes(b"rows")
         write_json(folder / "run.json", {"request": {"pipeline": "incident-training"}})
     due = {path.name for path in sorted((tmp_path / "runs").iterdir())[:-3]}
+    paths = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
     for after in (1, 3, 7):
-        process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": paths})
         acknowledged = [process.stdout.readline().strip() for _ in range(after)]
         process.send_signal(signal.SIGKILL)
         acknowledged += [line.strip() for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
