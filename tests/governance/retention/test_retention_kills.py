@@ -206,16 +206,16 @@ def test_a_process_that_is_killed_from_outside_whenever_it_comes(tmp_path):
             (folder / "artifacts" / "step" / f"{number}.parquet").write_bytes(b"rows")
         write_json(folder / "run.json", {"request": {"pipeline": "incident-training"}})
     due = {path.name for path in sorted((tmp_path / "runs").iterdir())[:-3]}
-    paths = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
+    surroundings = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))}
     for after in (1, 3, 7):
-        process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": paths})
+        process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=surroundings)
         acknowledged = [process.stdout.readline().strip() for _ in range(after)]
         process.send_signal(signal.SIGKILL)
         acknowledged += [line.strip() for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
         assert process.wait() == -signal.SIGKILL
         subjects = [entry.subject.partition("/")[2] for entry in AuditLog.open(tmp_path / "audit").entries()]
         assert set(acknowledged) <= set(subjects) <= due and len(subjects) == len(set(subjects))
-    subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path)], stdout=subprocess.DEVNULL, check=True, cwd=ROOT)
+    subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path)], stdout=subprocess.DEVNULL, check=True, env=surroundings)
     log = AuditLog.open(tmp_path / "audit")
     assert sorted(entry.subject.partition("/")[2] for entry in log.entries()) == sorted(due) and judged(log).good
     assert {path.name for path in (tmp_path / "runs").iterdir() if (path / "artifacts").exists()} == {path.name for path in (tmp_path / "runs").iterdir()} - due
