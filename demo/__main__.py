@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from demo.chapters import refused, regression, rising, running, setting
+from demo.chapters import policy, refused, regression, rising, running, setting
 from demo.narration import Narrator, NotSo
 from demo.page import write_page
 from demo.recording import Recording
@@ -58,6 +58,7 @@ def _play(stage: Stage, tell: Narrator) -> None:
     answer = regression.show(stage, tell, stable, server)
     refused.show(stage, tell, stable, server)
     _ = answer
+    policy.show(stage, tell)
     running.show(stage, tell)
 
 
