@@ -10,7 +10,7 @@ from presage.cli.failures import say
 
 def render(check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 where a committed file is not current.")] = False) -> int:
     """Compile policies/ into what enforces them: admission policies, what gates and servers read, the mesh's and the cluster's rules, Vault's
-    policies and roles, what the prediction log keeps, and a JSON Schema of each policy."""
+    policies and roles, what the prediction log may hold, retention's jobs and buckets' lifecycles, and a JSON Schema of each policy."""
     from presage.governance.compiling import compile_policies, stale_files, write_files
     from presage.manifests.render import manifests_folder
 

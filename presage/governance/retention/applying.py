@@ -9,7 +9,7 @@ happened, and it is judged anew by what holds then.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from presage.durations import format_duration
 from presage.errors import StateError
@@ -138,10 +138,6 @@ def item_of(subject: str, told: dict[str, str | int | float | bool | None]) -> I
     born, since = (datetime.fromisoformat(str(told[key])) for key in ("born", "since"))
     texts = {key: str(told[key]) for key in ("model", "release", "region")}
     return Item(store, name, born, since, tier=tier, bytes=int(told["bytes"] or 0), **texts)  # type: ignore[arg-type]
-
-
-def due_in(kept: timedelta, item: Item) -> datetime:
-    return item.born + kept
 
 
 def _told(log: AuditLog, intent: Intent) -> bool:

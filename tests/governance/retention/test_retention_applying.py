@@ -108,7 +108,7 @@ def test_a_kill_before_or_after_any_effect_ends_in_the_same_state(tmp_path, monk
     assert kill_at > 3 * 8
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(
     ages=st.lists(st.integers(0, 900), min_size=1, max_size=6), kills=st.lists(st.integers(1, 25), max_size=5),
     slices=st.lists(st.integers(1, 3), min_size=6, max_size=6),
