@@ -11,6 +11,7 @@ run, are tags. A line is written when something happens: what a kill leaves has 
 The spec's own classes are used (openlineage-python); nothing is sent anywhere.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -185,7 +186,7 @@ class Lineage:
             run=Run(str(run_uuid(self._run_id, step)), self._run_facets(step, tags or {}, sentence)), job=self._job(step),
         )  # fmt: skip
         try:
-            with self._path.open("a") as handle:
+            with os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w") as handle:
                 handle.write(Serde.to_json(event) + "\n")
         except OSError as error:
             raise StateError(f"{self._path}: the run's events cannot be written ({error.strerror}). Make room there, and run again.") from None

@@ -26,15 +26,17 @@ def _inputs(shown: dict[str, Any], source: str) -> tuple[Inputs | None, list[Mis
     values = msgspec.convert(shown["inputs"], list[Input])
     history = msgspec.convert(shown["history"], list[Input])
     looked_up = shown["feature_time"] is not None
+    missing = []
     if shown["opened"] == "sealed":
         because = f"sealed for subject {shown['subject']}, whose key was dropped (`presage log erase`) or is not here; --subject-keys names another key file"
-        return None, [Missing("inputs", "the server, the row and what else was sealed", because)]
+        missing.append(Missing("inputs", "whom it is about, and what else was sealed", because))
     if not values:
-        wanted = f"the online row of {shown['server']} at {shown['feature_time']}" if looked_up else "the row that the caller gave"
-        return None, [Missing("inputs", wanted, "the log does not hold it: it was masked on its way there, or was kept its time and is gone")]
+        wanted = f"the online row of {shown['server'] or 'its server'} at {shown['feature_time']}" if looked_up else "the row that the caller gave"
+        because = "the log does not hold it: it was masked on its way there, or was kept its time and is gone"
+        return None, [*missing, Missing("inputs", wanted, "it is found by what is sealed" if missing else because)]
     gone = [one.name for one in values if one.values[-1:] == [None]]
     because = "not measured then, or masked on their way into the log; they are null"
-    missing = [Missing("inputs", f"{len(gone)} of {len(values)} values", because)] if gone else []
+    missing += [Missing("inputs", f"{len(gone)} of {len(values)} values", because)] if gone else []
     return Inputs("looked up" if looked_up else "given", values, history, source), missing
 
 

@@ -43,7 +43,7 @@ class History(Repository):
     def bringing(self, path: str, until: str) -> Commit | None:
         """The last commit up to `until` that added the file; None where it is not known (a shallow history)."""
         found = self._log("-1", "-m", "--diff-filter=A", until, "--", path)
-        return found[0] if found else None
+        return found[0] if found and not self.cut(found[0].id) else None
 
     def mentioning(self, words: str, folder: str) -> list[str]:
         """Paths below `folder` that a commit of the branch put these words into, or took them out of."""
@@ -55,9 +55,13 @@ class History(Repository):
         printed = self._git("show", "--first-parent", "-m", "-z", "--format=", "--name-only", "--diff-filter=A", commit, "--", folder).stdout.decode()
         return sorted({path.strip("\n") for path in printed.split("\0")} - {""})
 
-    def parent(self, commit: str) -> bool:
+    def has_parent(self, commit: str) -> bool:
         """Whether the commit's first parent is here."""
         return self._git("rev-parse", "--verify", "--quiet", f"{commit}^1", check=False).returncode == 0
+
+    def cut(self, commit: str) -> bool:
+        """Whether what was before the commit was left out: it looks as if it had brought everything."""
+        return self.shallow() and not self.has_parent(commit)
 
     def changed(self, *folders: str) -> bool:
         """Whether the checkout has files below `folders` that its commit has otherwise, or not at all."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -18,7 +17,7 @@ from presage.package.reference import Reference
 from presage.package.release import Member as ReleaseMember
 from presage.package.release import ReleaseDocument
 from presage.package.store import ReleaseStore
-from presage.package.verification import check_approvals, check_documents
+from presage.package.verification import check_documents
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,11 @@ class Packaged:
     document: ReleaseDocument | None
     subject: Subject | None
     missing: list[Missing]
+
+    @property
+    def packages(self) -> list[str]:
+        """Digests of all its members."""
+        return [member.package for member in self.release.members] if self.release else []
 
 
 def read_packaged(answer: Answer, store: ReleaseStore, trust: Trust | None) -> Packaged:
@@ -76,11 +80,8 @@ def _judged(
         key = named_signer(contents.get(RELEASE_SIGNATURE, b""))
         owner = trust.find(key) if trust else None
         return Subject(f"{document.name}:{document.version}", digest, document.tier), owner.owner if owner else None, f"{error.reason}: {error.message}"
-    try:
-        check_approvals(known, None, datetime.now(UTC)) if document.tier == "low" else None
-    except ArtifactRefused as error:
-        return known.subject, known.key.owner, error.message
-    return known.subject, known.key.owner, None
+    local = document.tier != "low" and known.key.local
+    return known.subject, known.key.owner, f"approval: it has tier {document.tier}, and the local key may sign tier low only" if local else None
 
 
 @dataclass(frozen=True)

@@ -169,18 +169,20 @@ class Commit(msgspec.Struct, frozen=True):
 
 
 class Stood(msgspec.Struct, frozen=True):
-    """What an application in Git had this release for, at the answer's time. percent: of the requests, of a canary; since: the commit."""
+    """What an application in Git had this release for, at the answer's time. percent: of the requests, of a canary; fits: whether the log agrees, which
+    knows if an answer was a shadow's; since: the commit, null where a shallow copy does not reach it."""
 
     overlay: str
     application: str
     model: str
     role: Literal["stable", "canary", "shadow"]
     percent: int | None
-    since: Commit
+    fits: bool
+    since: Commit | None
 
 
 class Record(msgspec.Struct, frozen=True):
-    """A signed step record. key, signer: who signed it, and as whom that is trusted here (null: it is not); approved: the tier it was judged under."""
+    """A signed step record. key, signer: who signed it, and as whom that is trusted here (null: it is not); tier: that it was judged under."""
 
     path: str
     step: str

@@ -1,6 +1,6 @@
 """The policy lines that applied to an answer, at the commit that was in force: file, line, the line itself, and what follows from it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from presage.documents import place
@@ -9,15 +9,18 @@ from presage.files import read_text
 from presage.governance.access.document import Client
 from presage.governance.model_policy import ModelPolicy
 from presage.governance.repository import Policies
-from presage.lineage.page import Answer, Missing, PolicyLine, Stood
+from presage.governance.revoked import parse_revoked
+from presage.lineage.page import Answer, Commit, Missing, PolicyLine, Stood
 
 TIERS, APPROVERS, ACCESS, REVOCATIONS = "policies/risk-tiers.yaml", "policies/approvals.yaml", "policies/access.yaml", "policies/revocations.yaml"
 
 
-def read_lines(tree: Path, policies: Policies, answer: Answer, stood: Sequence[Stood]) -> tuple[list[PolicyLine], list[Missing]]:
-    """tree: the commit's files."""
+def read_lines(
+    tree: Path, policies: Policies, answer: Answer, stood: Sequence[Stood], digests: Collection[str]
+) -> tuple[list[PolicyLine], list[Missing]]:  # fmt: skip
+    """tree: the commit's files. digests: of the release and its packages."""
     reading = _Lines(tree)
-    lines = [*_access(reading, policies, answer), *_revoked(reading, policies, answer)]
+    lines = [*_access(reading, policies, answer), *_revoked(reading, policies, digests)]
     model = policies.releases.get(answer.model)
     if model is None:
         return lines, [Missing("policies", "the model's policy", f"no file of policies/models speaks of a release {answer.model!r} at that commit")]
@@ -41,10 +44,13 @@ class _Lines:
 
     def line(self, rule: str, file: str, path: Sequence[str | int], means: str) -> PolicyLine:
         """Where `path` is written in the file. What is nowhere written (a default) is told by the line around it."""
-        text = read_text(self._tree / file, "policy", "It was there a moment ago.")
-        _, _, number = place(text, file, path).rpartition(":")
-        line = int(number) if number.isdigit() else 1
-        return PolicyLine(rule, file, line, text.splitlines()[line - 1].strip(), means)
+        return _line(read_text(self._tree / file, "policy", "It was there a moment ago."), rule, file, path, means)
+
+
+def _line(text: str, rule: str, file: str, path: Sequence[str | int], means: str) -> PolicyLine:
+    _, _, number = place(text, file, path).rpartition(":")
+    line = int(number) if number.isdigit() else 1
+    return PolicyLine(rule, file, line, text.splitlines()[line - 1].strip(), means)
 
 
 def _model(reading: _Lines, model: ModelPolicy, answer: Answer) -> Iterator[PolicyLine]:
@@ -90,7 +96,18 @@ def _access(reading: _Lines, policies: Policies, answer: Answer) -> Iterator[Pol
         yield reading.line(f"access rule {client.id}", ACCESS, ["clients", number, "at_most"], means)
 
 
-def _revoked(reading: _Lines, policies: Policies, answer: Answer) -> Iterator[PolicyLine]:
+def revoked_since(content: bytes, commit: Commit, digests: Collection[str]) -> list[PolicyLine]:
+    """Lines of a later list of revocations. content: the file as `commit` has it. Raises InputError."""
+    text = content.decode(errors="replace")
+    found = []
+    for number, entry in enumerate(parse_revoked(text, REVOCATIONS).revoked):
+        if entry.digest in digests:
+            means = f"revoked since {entry.since.isoformat()}: {entry.because} (at commit {commit.id[:12]}, not yet at the answer's time)"
+            found.append(_line(text, "revocation after the answer", REVOCATIONS, ["revoked", number, "digest"], means))
+    return found
+
+
+def _revoked(reading: _Lines, policies: Policies, digests: Collection[str]) -> Iterator[PolicyLine]:
     for number, entry in enumerate(policies.revoked.revoked):
-        if entry.digest == answer.release:
+        if entry.digest in digests:
             yield reading.line("revocation", REVOCATIONS, ["revoked", number, "digest"], f"revoked since {entry.since.isoformat()}: {entry.because}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from presage.lineage.page import Approval, Change, Commit, Input, Member, Missing, Part, Record, Trace
 
-SHOWN = 12
+SHOWN = 6
 """Inputs that the page names; the rest are in JSON and in `presage log show`."""
 HISTORY = 6
 """Ticks of a metric's history that the page shows."""
@@ -129,12 +129,12 @@ def _release(trace: Trace) -> Iterator[tuple[str, Any]]:
         return
     yield "release", release.uri
     yield "made", f"{release.created}, tier {release.tier}, contract {release.contract}"
-    yield "signed by", _signed(release.key, release.signer) + (f"; NOT GOOD: {release.refused}" if release.refused else "; signatures and digests are good")
+    yield "signed by", _signed(release.key, release.signer) + (f"; NOT GOOD: {release.refused}" if release.refused else "; its documents are good")
     yield "stored", "sealed" if release.sealed else "in the clear"
     for member in release.members:
         yield "member", _member(member)
     yield "ladder", " then ".join(release.ladder)
-    yield "thresholds", ", ".join(f"{tier} from {risk:.4f}" for tier, risk in release.thresholds.items())
+    yield "thresholds", ", ".join(f"{tier} from {risk:.4f}" for tier, risk in sorted(release.thresholds.items(), key=lambda item: item[1]))
     if release.differs is not None:
         yield "policy in it", "as Git had it then" if not release.differs else f"differs from Git then in: {', '.join(release.differs)}"
 
@@ -210,7 +210,10 @@ def _approval(one: Approval) -> str:
 def _standing(trace: Trace) -> Iterator[tuple[str, Any]]:
     for one in trace.standing:
         share = f" with {one.percent} percent of the requests" if one.percent is not None else ""
-        yield f"{one.overlay}/{one.application}", f"{one.model}: {one.role}{share}, since {_commit(one.since)}"
+        since = f"since {_commit(one.since)}" if one.since else "since before this copy of the history begins"
+        known = "was a shadow's" if trace.answer.shadow_of else "reached a caller"
+        told = "" if one.fits else f"; not as what it gave this answer, which {known}, as the log says"
+        yield f"{one.overlay}/{one.application}", f"{one.model}: {one.role}{share}, {since}{told}"
 
 
 def _commits(trace: Trace) -> Iterator[tuple[str, Any]]:
@@ -244,7 +247,8 @@ def _audit(trace: Trace) -> Iterator[tuple[str, Any]]:
     verified = {True: "in order, by the key beside it", False: f"NOT IN ORDER: {audit.finding}", None: audit.finding}[audit.good]
     yield "the log", verified
     for one in audit.entries:
-        yield f"{one.n} {one.kind}", f"{one.at[:19]} {one.subject}: {', '.join(f'{name} {value}' for name, value in one.facts.items())}"
+        said = f"{one.at[:19]} {one.subject}: {', '.join(f'{name} {value}' for name, value in one.facts.items())}"
+        yield f"{one.n} {one.kind}", said.replace(trace.answer.release, f"{trace.answer.release[:19]}…")
 
 
 def _others(trace: Trace) -> Iterator[tuple[str, Any]]:

@@ -41,28 +41,30 @@ def read_standing_of(
     held = [one for path in history.mentioning(answer.release, RENDERED) for one in _held(history, path, answer.release, missing)]
     stood: list[Stood] = []
     if now is not None:
-        live = {one.id for one in held_commits(held) if one.id == now.id or history.contains(now.id, one.id)}
+        live = {commit.id for one in held for commit, _ in one.roles if history.contains(now.id, commit.id)}
         for one in held:
             if (found := one.at(live)) is not None:
-                since, roles = found
-                stood.extend(Stood(one.place.overlay, one.place.application, one.place.model, role, percent, since) for role, percent in roles)
-    changes = sorted((change for one in held for change in _changes(history, one, trust)), key=lambda change: change.commit.at)
+                stood.extend(_stood(one.place, role, answer, None if history.cut(found[0].id) else found[0]) for role in found[1])
+    changes = sorted((change for one in held for change in _changes(history, one, trust, missing)), key=lambda change: change.commit.at)
+    fitting = {f"{one.overlay}/{one.application}" for one in stood if one.fits}
     if not held:
         because = f"no commit of {history.branch} in {history.root} names {answer.release} in {RENDERED}"
         local = "overlay local names no digest: it takes its state's newest release"
         missing.append(Missing("standing", "whether it was stable, a canary or a shadow", f"{because}; {local}"))
         missing.append(Missing("commits", "the commits that brought it and took it away", because))
-    elif not stood and now is not None:
-        because = f"no application names it at {now.id[:12]}, the branch's last commit then: what answered was not (or not yet, or no more) as Git says"
+    elif not fitting and now is not None:
+        role = "as a shadow" if answer.shadow_of else "to answer callers"
+        because = f"no application has it {role} at {now.id[:12]}, the branch's last commit then: what answered was not (or not yet, or no more) as Git says"
         missing.append(Missing("standing", "whether it was stable, a canary or a shadow", because))
-    elif len(stood) > 1:
-        where = ", ".join(dict.fromkeys(f"{one.overlay}/{one.application}" for one in stood))
-        missing.append(Missing("standing", "which of these applications answered", f"the log names the release, not the application, and it stood in {where}"))
+    elif len(fitting) > 1:
+        because = f"the log names the release, not the application, and it stood in {', '.join(sorted(fitting))}"
+        missing.append(Missing("standing", "which of these applications answered", because))
     return stood, changes, missing
 
 
-def held_commits(held: list[Held]) -> list[Commit]:
-    return [commit for one in held for commit, _ in one.roles]
+def _stood(place: Place, role: Role, answer: Answer, since: Commit | None) -> Stood:
+    name, percent = role
+    return Stood(place.overlay, place.application, place.model, name, percent, (name == "shadow") == bool(answer.shadow_of), since)
 
 
 def _held(history: History, path: str, digest: str, missing: list[Missing]) -> Iterator[Held]:
@@ -124,9 +126,14 @@ def words(roles: tuple[Role, ...]) -> str:
     return ", ".join(role if percent is None else f"{role} with {percent} percent" for role, percent in roles)
 
 
-def _changes(history: History, held: Held, trust: Trust | None) -> Iterator[Change]:
+def _changes(history: History, held: Held, trust: Trust | None, missing: list[Missing]) -> Iterator[Change]:
     before: tuple[Role, ...] = ()
     for commit, after in held.roles:
+        if not before and history.cut(commit.id):
+            because = f"it was there already ({words(after)}) at {commit.id[:12]}, where this shallow copy begins"
+            missing.append(Missing("commits", f"the commit that brought it to {held.place.overlay}/{held.place.application}", because))
+            before = after
+            continue
         kind: Literal["brought", "changed", "took away"] = "brought" if not before else "changed" if after else "took away"
         place = held.place
         yield Change(kind, place.overlay, place.application, place.model, words(before), words(after), commit, list(_records(history, commit, place, trust)))
@@ -135,7 +142,7 @@ def _changes(history: History, held: Held, trust: Trust | None) -> Iterator[Chan
 
 def _records(history: History, commit: Commit, place: Place, trust: Trust | None) -> Iterator[Record]:
     """The step records of this place that came with the commit."""
-    if not history.parent(commit.id):
+    if not history.has_parent(commit.id):
         return
     for path in history.added(commit.id, f"{RECORDS}/{place.overlay}/{place.application}"):
         content = history.read(commit.id, path)

@@ -1,12 +1,17 @@
 """The page as text for a terminal and as one HTML file that needs nothing else."""
 
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from presage.lineage.page import Trace
-from presage.lineage.sections import Section, headline, sections
+from presage.lineage.sections import Row, Section, headline, sections
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 HERE = Path(__file__).parent
-_NAME = 24  # columns of a row's name
+_LONGEST = 44  # columns of a row's name; a longer one pushes its value to the right
 
 
 def to_text(trace: Trace) -> str:
@@ -16,13 +21,17 @@ def to_text(trace: Trace) -> str:
 
 def to_html(trace: Trace) -> str:
     """Printable; no script, and nothing is fetched: its Content-Security-Policy allows neither. Everything from the data is escaped."""
+    return _page().render(trace=trace, headline=headline(trace), sections=sections(trace), style=_style())
+
+
+@cache
+def _page() -> "Template":
     import jinja2
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    page = environment.get_template("page.html.j2")
-    return page.render(trace=trace, headline=headline(trace), sections=sections(trace), style=_style())
+    return environment.get_template("page.html.j2")
 
 
 def _style() -> object:
@@ -32,7 +41,7 @@ def _style() -> object:
 
 
 def _section(section: Section) -> list[str]:
-    lines = ["", section.title.upper() + (f"  [{section.source}]" if section.source else "")]
-    lines += [f"  {row.name:<{_NAME}} {row.value}".rstrip() for row in section.rows]
-    lines += [f"  {'missing':<{_NAME}} {row.name}: {row.value}" for row in section.missing]
-    return lines if len(lines) > 2 else [*lines, f"  {'none':<{_NAME}}".rstrip()]
+    rows = [*section.rows, *(Row("missing", f"{row.name}: {row.value}") for row in section.missing)] or [Row("none", "")]
+    width = min(_LONGEST, max(len(row.name) for row in rows))
+    heading = section.title.upper() + (f"  [{section.source}]" if section.source else "")
+    return ["", heading, *(f"  {row.name:<{width}}  {row.value}".rstrip() for row in rows)]
