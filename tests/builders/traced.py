@@ -15,8 +15,10 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx2
 import numpy as np
@@ -39,6 +41,7 @@ from presage.package.composing import compose_release
 from presage.package.gate import admit
 from presage.package.keys import SigningKey, Trust, read_key
 from presage.package.store import Published, ReleaseStore
+from presage.prediction_log import ask
 from presage.release.audited import told
 from presage.release.plan import advance, revert, start
 from presage.release.standing import Place
@@ -87,11 +90,19 @@ class Traced:
             "log": self.log, "state": self.state, "store": ReleaseStore(self.state.releases), "trust": Trust.open(self.state.keys),
             "repository": self.here.root, "branch": None, "now": self.now,
         }  # fmt: skip
-        return trace(prediction_id, **{**given, **changes})
+        if "log" in changes:
+            return trace(prediction_id, **{**given, **changes})
+        with patch("presage.lineage.answer.ask", _asked):  # this log does not change, so each question is put to it once
+            return trace(prediction_id, **{**given, **changes})
 
     @property
     def digest(self) -> str:
         return str(self.second.reference.digest)
+
+
+@cache
+def _asked(command: str, **options: Any) -> dict[str, Any]:
+    return ask(command, **options)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import msgspec
 import polars as pl
 import pytest
 from builders.logs import decision, masking, snapshot, write_log
+from builders.releases import world as two_members
 from builders.repositories import copied
 from builders.traced import HOSTILE
 from hypothesis import given, settings
@@ -105,6 +106,21 @@ def test_a_release_that_was_changed_in_the_store_is_not_told_as_if_it_were_good(
     assert changed.card is None and because(changed, "card") and "Never wrong" not in to_text(changed)
 
 
+def test_data_card_and_evaluation_are_those_of_the_member_that_scored(world, tmp_path):
+    made = two_members(tmp_path / "site")
+    members = {one.role: one for one in made.published.document.members}
+    names = {"primary-0": "primary", "simpler-0": "simpler", "rules-0": ""}
+    records = [decision(0, prediction_id=name, time=world.now.timestamp(), x=b"\0\0\0\0", used=used) for name, used in names.items()]
+    log = write_log(tmp_path, records, writer=Writer("incident", "1", str(made.published.reference.digest), "eu"))
+    for name, used in names.items():
+        seen = world.trace(name, log=log, store=made.store, trust=made.trust)
+        described = members[used or "primary"]
+        assert seen.card is not None and seen.card.digest == f"sha256:{described.files['card.md']}" and seen.origin is not None
+        assert seen.origin.package == described.package and "the data snapshot" in because(seen, "origin")  # a package that does not know it
+        assert seen.release is not None and [one.role for one in seen.release.members if one.answered] == ([used] if used else [])
+    assert "no model" in to_text(seen)
+
+
 def test_who_is_not_trusted_here_is_told(world, found):
     strangers = world.trace(found.prediction_id, trust=Trust.of([]))
     assert strangers.release is not None and strangers.release.signer is None and "signature" in str(strangers.release.refused)
@@ -145,10 +161,10 @@ def test_a_shallow_copy_does_not_say_that_its_first_commit_brought_everything(wo
 
 def test_before_it_was_started_and_after_it_was_taken_away_git_does_not_have_it(world, tmp_path):
     writer = Writer("incident", "2", world.digest, "eu-central", ("x",), ("x",), ("x",))
-    at = {"early-0": -timedelta(hours=6), "late-0": timedelta(hours=3), "raised-0": timedelta(minutes=90), "shadow-0": timedelta(0)}
+    hours = {"early-0": -6, "late-0": 3, "raised-0": 1.5, "shadow-0": 0, "years-0": 200 * 24}
     records = [
-        decision(0, prediction_id=name, time=(world.now + after).timestamp(), x=b"\0\0\0\0", shadow_of="a-0" if name == "shadow-0" else "")
-        for name, after in at.items()
+        decision(0, prediction_id=name, time=(world.now + timedelta(hours=after)).timestamp(), x=b"\0\0\0\0", shadow_of="a-0" if name == "shadow-0" else "")
+        for name, after in hours.items()
     ]
     log = write_log(tmp_path, records, writer=writer)
     for name in ("early-0", "late-0"):
@@ -156,9 +172,12 @@ def test_before_it_was_started_and_after_it_was_taken_away_git_does_not_have_it(
         assert seen.standing == [] and "not (or not yet, or no more) as Git says" in because(seen, "standing")
     raised = world.trace("raised-0", log=log)
     assert [(one.role, one.percent, one.fits) for one in raised.standing] == [("canary", 10, True), ("shadow", None, False)]
+    assert raised.approvals is not None and raised.approvals.lacking is None
+    years = world.trace("years-0", log=log)
+    assert years.approvals is not None and "ended at" in str(years.approvals.lacking)  # judged as of the answer, not of today
     shadow = world.trace("shadow-0", log=log)
     assert [(one.role, one.fits) for one in shadow.standing] == [("canary", False), ("shadow", True)]
-    assert shadow.others is not None and (shadow.others.decisions, shadow.others.shadows) == (3, 1) and "told to nobody" in to_text(shadow)
+    assert shadow.others is not None and (shadow.others.decisions, shadow.others.shadows) == (4, 1) and "told to nobody" in to_text(shadow)
 
 
 def test_a_release_that_git_never_had_is_told(world, tmp_path):
@@ -195,6 +214,12 @@ def test_a_policy_that_changed_since_the_release_was_made_is_named(world, found,
     here.commit("an incident costs more")
     seen = world.trace(found.prediction_id, repository=here.root)
     assert seen.release is not None and seen.release.differs == ["costs"] and "differs from Git then in: costs" in to_text(seen)
+    for name in ("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"):
+        monkeypatch.setenv(name, (world.now + timedelta(hours=1)).isoformat())
+    here.replace("policies/models/incident.yaml", "risk_tier: high", "# what comes later does not count\nrisk_tier: high")
+    here.replace("policies/models/incident.yaml", "explanation: always", "explanation: always # for ever")
+    here.commit("after the answer")
+    assert world.trace(found.prediction_id, repository=here.root).policies == seen.policies
 
 
 def test_a_revocation_after_the_answer_is_told_as_one(world, found, tmp_path):
@@ -312,7 +337,7 @@ def test_the_schema_of_the_page_is_made_from_its_types():
 
 
 def test_a_trace_reads_only(world, found):
-    """Neither the state nor the repository is changed by it, so an auditor may be given both read-only."""
+    """Neither the state nor the repository is changed by it."""
 
     def everything() -> dict[str, str]:
         folders = (world.state.root, world.here.root / ".git")
