@@ -12,7 +12,7 @@ from presage.telemetry.sources import parse_spec
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("components", "presage")
-NOT_IN_STEPS = ("presage.cli", "presage.console", "presage.events", "presage.local", "presage.manifests")
+NOT_IN_STEPS = ("presage.cli", "presage.console", "presage.events", "presage.lineage", "presage.local", "presage.manifests")
 """Code that no step runs (a test holds that): a change to a table's colour does not retrain a model."""
 NEVER_CACHED = ("components.score",)
 """Steps that no cache answers: what they alone run (the request path) need not be seen, and changes to it retrain no model."""

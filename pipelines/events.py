@@ -3,7 +3,7 @@
     {"event": "started", "task": "train", "thread": 1, "time": 1795326556.7}
     {"event": "ended", "task": "train", "thread": 1, "time": …, "succeeded": true}
     {"event": "produced", "thread": 1, "places": ["…/train/model"]}
-    {"event": "cached", "task": "featurize", "time": …}
+    {"event": "cached", "task": "featurize", "key": "f5af97a3238d", "time": …}         key: the beginning of the cache's file's name
 """
 
 import logging
@@ -14,7 +14,7 @@ from typing import Any
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(r"Executing task '(?P<task>[^']+)'")
 _ENDED = re.compile(r"Task '(?P<task>[^']+)' finished with status (?P<status>[A-Z]+)")
-_CACHED = re.compile(r"Task (?P<task>\S+) cache hit ")
+_CACHED = re.compile(r"Task (?P<task>\S+) cache hit (?:\(key=(?P<key>[0-9a-f]+)\))?")
 _PRODUCED = re.compile(r"Task '[^']+' outputs:")
 _PLACE = re.compile(r"uri='([^']+)'")
 
@@ -42,7 +42,7 @@ def read_event(message: str) -> dict[str, Any] | None:
     if found := _ENDED.match(line):
         return {"event": "ended", "task": found["task"], "succeeded": found["status"] == "SUCCESS"}
     if found := _CACHED.match(line):
-        return {"event": "cached", "task": found["task"]}
+        return {"event": "cached", "task": found["task"], "key": found["key"] or ""}
     if _PRODUCED.match(line):
         return {"event": "produced", "places": _PLACE.findall(line)}
     return None

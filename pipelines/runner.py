@@ -1,6 +1,6 @@
 """One run of a pipeline on this machine: its folder, its worker process, its progress, and what it comes to.
 
-    runs/<run id>/   run.json (what was asked, how it went)   pipeline.log   policy.yaml   view.yaml
+    runs/<run id>/   run.json (what was asked, how it went)   pipeline.log   lineage.ndjson (OpenLineage)   policy.yaml   view.yaml
                      artifacts/ (each step's folders)   result.json and report.html (only when it came to its end; of batch
                      scoring scored.json)
 
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.failures import failure_of
+from pipelines.lineage import EVENTS, Lineage
 from pipelines.memory import PeakMemory
 from pipelines.progress import Progress
 from pipelines.request import Request, ScoringRequest, pipeline_arguments
@@ -60,12 +61,17 @@ class LocalRun:
             if name in arguments:
                 write_bytes(self.folder / f"{name}.yaml", arguments[name].encode())
         self._note("running")
+        lineage = Lineage(self.folder / EVENTS, self.run_id, self.request.pipeline, arguments, self.state.cache)
+        lineage.begin()
         try:
-            outputs, peak = self._work(arguments)
+            outputs, peak = self._work(arguments, lineage)
         except BaseException as error:
+            stopped, reason = isinstance(error, KeyboardInterrupt), getattr(error, "message", "")
             with suppress(StateError):  # a full disk must not hide why the run failed
-                self._note("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", reason=getattr(error, "message", ""))
+                self._note("interrupted" if stopped else "failed", reason=reason)
+                lineage.abort() if stopped else lineage.fail(reason or type(error).__name__)
             raise
+        lineage.end()
         artifacts = {name: self._relative(place) for name, place in outputs.items()}
         about = {
             "run_id": self.run_id, "pipeline": self.request.pipeline, "status": "succeeded", "source": arguments.get("source", ""),
@@ -92,7 +98,7 @@ class LocalRun:
         """Seen from the run's folder, so that a state directory can be moved; a cached step's folder lies in an earlier run's."""
         return [self._relative(one) for one in place] if isinstance(place, list) else os.path.relpath(place, self.folder)
 
-    def _work(self, arguments: dict[str, Any]) -> tuple[dict[str, Any], float]:
+    def _work(self, arguments: dict[str, Any], lineage: Lineage) -> tuple[dict[str, Any], float]:
         scratch = self.folder / "scratch"  # the orchestrator leaves a program file a step behind
         scratch.mkdir(mode=0o700)
         environment = {**os.environ, "TMPDIR": str(scratch), "OMP_NUM_THREADS": str(self.request.threads), "OMP_WAIT_POLICY": "PASSIVE",
@@ -105,7 +111,7 @@ class LocalRun:
             assert worker.stdin is not None
             worker.stdin.write(json.dumps(asked).encode() + b"\n")
             worker.stdin.flush()
-            outputs, peak, disk_full = self._follow(worker)
+            outputs, peak, disk_full = self._follow(worker, lineage)
         finally:
             _end(worker)
             self.progress.close()
@@ -115,7 +121,7 @@ class LocalRun:
             raise failure_of(failed, self.folder / "pipeline.log", disk_full)
         return outputs, peak
 
-    def _follow(self, worker: subprocess.Popen[bytes]) -> tuple[dict[str, Any] | None, float, bool]:
+    def _follow(self, worker: subprocess.Popen[bytes], lineage: Lineage) -> tuple[dict[str, Any] | None, float, bool]:
         """Outputs by name (None where it failed), the peak memory in MiB, and whether the disk was too full for the log."""
         assert worker.stdout is not None
         memory, outputs, disk_full = PeakMemory(os.getpid()), None, False
@@ -140,6 +146,7 @@ class LocalRun:
                         disk_full = event["disk_full"]
                     else:
                         self.progress.take(event)
+                        lineage.take(event)
 
 
 def _end(worker: subprocess.Popen[bytes]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import settings
 settings.register_profile("presage", deadline=None)
 settings.load_profile("presage")
 
-TRAINED = ("tests/e2e/", "tests/plane/")
+TRAINED = ("tests/e2e/", "tests/lineage/", "tests/plane/")
 
 
 def pytest_collection_modifyitems(items):

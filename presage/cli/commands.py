@@ -56,6 +56,7 @@ COMMANDS: tuple[Listed, ...] = (
     Listed("access rotate", "presage.cli.access:rotate", "A new certificate for a client, good together with the old one for a stated time."),
     Listed("access revoke", "presage.cli.access:revoke", "Refuse a client's certificate from now on."),
     Listed("access revoked", "presage.cli.access:revoked", "Which certificates are refused, and from when on."),
+    Listed("audit trace", "presage.cli.trace:trace", "What was behind one prediction: answer, release, data, approvals, policies, commits."),
     Listed("audit verify", "presage.cli.audit:verify", "Whether anything of the audit log was changed, left out or cut off."),
     Listed("audit show", "presage.cli.audit:show", "What was approved, released, refused, revoked and deleted."),
     Listed("audit anchor", "presage.cli.audit:anchor", "Lock the log's present state into a bucket."),

@@ -29,7 +29,7 @@ TRACE = """12:00:01.000 - INFO - {executing}
     (EXECUTING, {"event": "started", "task": "train"}),
     ("Task \x1b[96m'train'\x1b[0m finished with status \x1b[92mSUCCESS\x1b[0m", {"event": "ended", "task": "train", "succeeded": True}),
     ("Task \x1b[96m'train'\x1b[0m finished with status \x1b[91mFAILURE\x1b[0m", {"event": "ended", "task": "train", "succeeded": False}),
-    ("Task featurize cache hit (key=f5af97a3238d); skipping execution.", {"event": "cached", "task": "featurize"}),
+    ("Task featurize cache hit (key=f5af97a3238d); skipping execution.", {"event": "cached", "task": "featurize", "key": "f5af97a3238d"}),
     ("Task \x1b[96m'train'\x1b[0m outputs:\n    model: Model( name='model',\n   uri='/x/model' )", {"event": "produced", "places": ["/x/model"]}),
     ("Streamed logs:\n", None),
 ])  # fmt: skip
