@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from demo.chapters import policy, refused, regression, rising, running, setting
+from demo.chapters import policy, refused, regression, rising, running, setting, trace
 from demo.narration import Narrator, NotSo
 from demo.page import write_page
 from demo.recording import Recording
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     folder = options.keep or Path(tempfile.mkdtemp(prefix="presage-demo-"))
     try:
         with Stage.build(folder, scale) as stage:
-            _play(stage, tell)
+            _play(stage, tell, options.page)
     except NotSo:
         pass
     except (PresageError, TimeoutError) as error:
@@ -52,13 +52,14 @@ def main(arguments: list[str]) -> int:
     return 1 if tell.record.failed else 0
 
 
-def _play(stage: Stage, tell: Narrator) -> None:
+def _play(stage: Stage, tell: Narrator, page: Path) -> None:
+    """page: beside it goes the trace's own."""
     stable = setting.show(stage, tell)
     server = rising.show(stage, tell)
     answer = regression.show(stage, tell, stable, server)
     refused.show(stage, tell, stable, server)
-    _ = answer
     policy.show(stage, tell)
+    trace.show(stage, tell, answer, page.with_name(f"{page.stem}-trace.html"))
     running.show(stage, tell)
 
 

@@ -14,7 +14,7 @@ _PAUSE = 0.01
 
 
 class Callers:
-    """answered: release's version → answers; refused: what was no prediction; last: version → one of its predictions.
+    """answered: release's version → answers; refused: what was no prediction; first: version → the first of its predictions.
 
     with Callers(access, "app-01") as callers: …
     """
@@ -23,7 +23,7 @@ class Callers:
         self._access, self._servers, self._ended = access, list(servers), threading.Event()
         self.answered: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
-        self.last: dict[str, dict[str, Any]] = {}
+        self.first: dict[str, dict[str, Any]] = {}
         self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(threads)]
 
     def __enter__(self) -> "Callers":
@@ -49,7 +49,7 @@ class Callers:
                 prediction = json.loads(answer.body)["predictions"][0]
                 version = prediction["model"]["version"]
                 self.answered[version] += 1
-                self.last[version] = prediction
+                self.first.setdefault(version, prediction)
             else:
                 self.refused[f"status {answer.status}" if answer.status else answer.because] += 1
             self._ended.wait(_PAUSE)

@@ -18,7 +18,7 @@ _LIVE_WITHIN, _JUDGED_WITHIN = 60.0, 180.0
 
 
 def show(stage: Stage, tell: Narrator, stable: Reference, server: str) -> dict[str, Any]:
-    """One prediction that the bad release gave."""
+    """The first prediction that the bad release gave."""
     tell.begin(
         "b", "A bad release is taken back",
         "Its calibration was mixed up: every risk is 0.3 too high. It is well signed and within its contract, and somebody approved it.",
@@ -60,7 +60,7 @@ def show(stage: Stage, tell: Narrator, stable: Reference, server: str) -> dict[s
     tell.figure("answers of the bad release", f"{touched} of {asked}")
     tell.figure("failed requests", str(sum(callers.refused.values())))
     tell.figure("commit to traffic", f"{live:.1f} s")
-    return callers.last[version]
+    return callers.first[version]
 
 
 def _judged(judge: ReleaseJudge) -> Outcome:

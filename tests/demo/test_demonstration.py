@@ -44,7 +44,7 @@ def test_the_page_says_first_what_did_not_hold_and_takes_words_for_words(tell, t
 
 
 def test_the_command_fails_when_a_claim_does(monkeypatch, tmp_path, capsys):
-    def play(stage, tell):
+    def play(stage, tell, page):
         tell.begin("a", "Something", "Why it matters.")
         tell.claim("pigs fly", stage.repository.head() == "", "none was seen")
 
