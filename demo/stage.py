@@ -44,16 +44,17 @@ SOAK = {"percent": 5, "soak": "10s"}, {"percent": 50, "soak": "10s"}, {"percent"
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of everything. families: which are trained; budget: seconds each; speed: of the telemetry, times real time."""
+    """How much of everything. families: which are trained: of trees, whose answers have reasons; budget: seconds each; speed: of the telemetry, times
+    real time."""
 
     source: str
-    families: tuple[str, ...]
-    budget: int
-    speed: float
+    families: tuple[str, ...] = ("lightgbm",)
+    budget: int = 10
+    speed: float = 60.0
 
 
-WHOLE = Scale("simulated:servers=12,days=10,seed=7,incidents=8", ("logistic_regression", "lightgbm"), 8, 60.0)
-FAST = Scale("simulated:servers=6,days=6,seed=7,incidents=4", ("lightgbm",), 4, 60.0)
+WHOLE = Scale("simulated:servers=12,days=10,seed=7,incidents=8")
+FAST = Scale("simulated:servers=6,days=6,seed=7,incidents=4")
 
 
 @dataclass
