@@ -20,7 +20,7 @@ down: ## stop what `make up` left running
 
 FAST ?=
 demo: install ## what presage promises, in five minutes on real processes, each claim beside its evidence (FAST=1: a smaller fleet, for CI)
-	@$(BIN)/python -m demo $(if $(FAST),--fast) --page $(STATE)/demo.html
+	@$(BIN)/python -m demo $(if $(FAST),--fast)
 
 test: install ## the whole test suite
 	@$(BIN)/pytest -n 2 --no-loadscope-reorder

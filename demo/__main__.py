@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m demo", description="presage in five minutes, on real processes; every step shows its evidence.")
     parser.add_argument("--fast", action="store_true", help="a smaller fleet and one family: for CI")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave everything there (default: a temporary folder, of which the page alone stays)")
-    parser.add_argument("--page", type=Path, default=Path(".presage") / "demo.html", metavar="FILE", help="where the page goes (%(default)s)")
+    parser.add_argument("--page", type=Path, default=Path("build") / "demo" / "index.html", metavar="FILE", help="where the page goes (%(default)s)")
     parser.add_argument("--recording", type=Path, metavar="FOLDER", help="also write demo.cast (asciicast) and demo.svg there")
     options = parser.parse_args(arguments)
     scale = FAST if options.fast else WHOLE
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
         if not options.keep:
             shutil.rmtree(folder, ignore_errors=True)
     write_page(tell.record, options.page)
-    write_json(options.page.with_suffix(".json"), msgspec.to_builtins(tell.record))
+    write_json(options.page.with_name("demo.json"), msgspec.to_builtins(tell.record))
     if options.recording:
         recording.write(options.recording)
     ended = f"ended: {tell.record.failed}" if tell.record.failed else f"everything that was claimed holds; {tell.seconds:.0f} s"
@@ -59,7 +59,7 @@ def _play(stage: Stage, tell: Narrator, page: Path) -> None:
     answer = regression.show(stage, tell, stable, server)
     refused.show(stage, tell, stable, server)
     policy.show(stage, tell)
-    trace.show(stage, tell, answer, page.with_name(f"{page.stem}-trace.html"))
+    trace.show(stage, tell, answer, page.with_name("trace.html"))
     running.show(stage, tell)
 
 

@@ -3,6 +3,7 @@
     found = trace(prediction_id, log=folder, state=state, store=store, trust=trust, repository=root, branch=None, now=datetime.now(UTC))
 """
 
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ def trace(
 
     Raises InputError where the log has no such decision; whatever else is not there is told in `missing`.
     """
-    answer, inputs, missing = read_answer(log, prediction_id, subject_keys)
+    answer, inputs, missing = read_answer(log, prediction_id, subject_keys or _keys_of(state))
     with ThreadPoolExecutor(1) as beside:  # it waits for a process of its own
         counted = beside.submit(read_others, log, answer.release)
         packaged = read_packaged(answer, store, trust)
@@ -58,6 +59,11 @@ def trace(
         standing=git.standing, commits=git.commits, policies=git.policies, approvals=git.approvals, audit=audit, others=others,
         missing=[*missing, *git.missing, *gone, *none, *git.unknown(audit)],
     )  # fmt: skip
+
+
+def _keys_of(state: State) -> Path | None:
+    """The state's own keys of subjects; None where the environment names others."""
+    return None if "PRESAGE_SUBJECT_KEYS" in os.environ else state.keys / "subjects.db"
 
 
 @dataclass
