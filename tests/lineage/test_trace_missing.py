@@ -14,7 +14,7 @@ import pytest
 from builders.logs import decision, masking, snapshot, write_log
 from builders.releases import world as two_members
 from builders.repositories import copied
-from builders.traced import HOSTILE
+from builders.traced import HOSTILE, PLACE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,8 +27,12 @@ from presage.governance.audit import AuditLog
 from presage.governance.revoked import enter
 from presage.lineage import Missing, Trace, to_html, to_text
 from presage.lineage.schema import schema
-from presage.package.keys import Trust
+from presage.package.approvals import Approval, Subject, sign_approval
+from presage.package.keys import Trust, read_key
+from presage.package.reference import parse_reference
 from presage.package.store import ReleaseStore
+from presage.release.records import read_records, write_record
+from presage.release.standing import Place
 from presage.state import State
 
 ROOT = Path(__file__).parents[2]
@@ -187,6 +191,27 @@ def test_a_release_that_git_never_had_is_told(world, tmp_path):
     assert seen.approvals is not None and "nobody has approved it as" in str(seen.approvals.lacking) and seen.approvals.given == []
 
 
+def test_the_release_that_serves_beside_a_canary_is_told_as_stable(world, tmp_path):
+    first = world.first.rpartition("@")[2]
+    log = write_log(tmp_path, [decision(0, time=world.now.timestamp(), x=b"\0\0\0\0")], writer=Writer("incident", "1", first, "eu"))
+    seen = world.trace("id-0-0", log=log)
+    assert [(one.application, one.role, one.percent) for one in seen.standing] == [("models-databases", "stable", None), ("models-network", "stable", None)]
+    assert {(one.kind, one.commit.id) for one in seen.commits} == {("brought", world.commits["first"])}
+    assert seen.commits[0].records == []  # a person brought it, by a commit without a record
+
+
+def test_a_record_of_another_model_in_the_same_commit_is_not_told_as_this_one_s(world, found, tmp_path):
+    here = copied(world.here, tmp_path / "main")
+    here.git("reset", "--quiet", "--hard", world.commits["start"])
+    (record,) = read_records(here.root, PLACE, parse_reference(world.second.uri))
+    other = msgspec.structs.replace(record.step, model="other")
+    write_record(here.root, Place(PLACE.overlay, PLACE.application, "other"), parse_reference("presage://other:1@sha256:" + "0f" * 32), other, world.judge)
+    here.git("add", "--all")
+    here.git("commit", "--quiet", "--amend", "--no-edit", "--date", (world.now - timedelta(hours=5)).isoformat())
+    (change,) = world.trace(found.prediction_id, repository=here.root).commits
+    assert [one.path for one in change.records] == [record.path]
+
+
 def test_where_it_stood_in_two_applications_the_page_does_not_choose(world, found, tmp_path, monkeypatch):
     here = copied(world.here, tmp_path / "main")
     for name in ("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"):
@@ -241,11 +266,16 @@ def test_an_approval_of_another_digest_or_by_a_stranger_is_not_told_as_one(world
     content = path.read_bytes()
     at = content.index(b'"sig":"') + 20
     path.write_bytes(content[:at] + (b"A" if content[at : at + 1] != b"A" else b"B") + content[at + 1 :])
+    elsewhere = Subject("incident:2", "sha256:" + "0f" * 32, "high")
+    said = Approval("compliance", "auditor", "approve", "high", world.author.id, "", "", "", world.now.isoformat(), world.now.isoformat())
+    auditor = read_key(world.state.root.parent / "people" / "auditor.key")
+    (path.parent / "incident-2-of-another-digest.dsse.json").write_bytes(sign_approval(elsewhere, said, auditor))
     here.commit("forged")
     seen = world.trace(found.prediction_id, repository=here.root)
     assert seen.approvals is not None and "nobody has approved it as compliance" in str(seen.approvals.lacking)
-    refused = {one.approver: one.refused for one in seen.approvals.given}
-    assert refused["risk-officer"] is None and refused["auditor"] and "NOT COUNTED" in to_text(seen)
+    refused = {Path(one.source).name: one.refused for one in seen.approvals.given}
+    assert refused["incident-2-model-risk-risk-officer.dsse.json"] is None and "NOT COUNTED" in to_text(seen)
+    assert refused[path.name] and "approves incident:2 sha256:0f0f" in str(refused["incident-2-of-another-digest.dsse.json"])
 
 
 def test_an_audit_log_that_was_changed_is_told(world, found, tmp_path):
