@@ -24,6 +24,7 @@ from presage.governance.admission.tiers import Literals
 from presage.governance.approvers import Approvers
 from presage.governance.data_classes import compile_data_classes, load_data_classes
 from presage.governance.model_policy import ModelPolicy
+from presage.governance.plans import PLANS, release_plans
 from presage.governance.release_files import release_files
 from presage.governance.repository import Policies
 from presage.governance.retention.compiling import BUCKETS, bucket_lifecycles, retention_jobs
@@ -33,7 +34,7 @@ from presage.governance.rollout import Rollout
 from presage.governance.served import served_releases
 from presage.governance.tiers import RiskTiers
 
-GENERATED = (PLATFORM, VAULT, ADMISSION, BUCKETS)
+GENERATED = (PLATFORM, VAULT, ADMISSION, BUCKETS, PLANS)
 """Folders that hold nothing but compiled files."""
 _SCHEMAS: Mapping[str, type[BaseModel]] = {
     "risk-tiers": RiskTiers, "approvals": Approvers, "rollout": Rollout, "revocations": RevokedReleases,
@@ -53,7 +54,7 @@ def compile_policies(root: Path, now: datetime) -> dict[str, str]:
     )
     in_pods = release_files(policies.access, policies.approvers, policies.approvals.rules, policies.good_statements(now), policies.revoked)
     files = compile_access(policies.access, [*in_pods, *retention_jobs(policies.retention_terms, policies.access)])
-    files |= bucket_lifecycles(policies.retention)
+    files |= bucket_lifecycles(policies.retention) | release_plans(policies)
     files |= compile_admission(literals, list(policies.access.domains.values()))
     files |= compile_data_classes(load_data_classes(root / "policies" / "data-classes.yaml"))
     return files | {f"policies/schemas/{name}.json": json.dumps(_schema(name, kind), indent=2) + "\n" for name, kind in _SCHEMAS.items()}

@@ -1,6 +1,7 @@
 """What the types of an access policy cannot say: names that lead somewhere, and what each kind of client must and must not have."""
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 
 from presage.errors import InputError
 from presage.governance.access.document import GATEWAY, GATEWAY_IDENTITY, METRICS, MONITORING, PIPELINES, AccessPolicy, Client, People, Workload
@@ -11,6 +12,8 @@ _NEEDS = {
     "mesh": ("identity", "of", "at_most"),
     "monitoring": (),
 }
+LONGEST_CERTIFICATE = timedelta(days=30)
+"""`max_ttl` of the authority's role for clients (manifests/vault/configuration.yaml)."""
 _FIELDS = ("identity", "token", "of", "at_most", "certificate_lives")
 
 
@@ -50,6 +53,8 @@ def _of_client(policy: AccessPolicy, client: Client) -> Iterator[tuple[str, str]
         yield client.id, f"at_most.requests_per_day is {limit.requests_per_day}, less than burst ({limit.burst}): the day would be over at once. Raise it."
     if life and policy.revoked_clients.overlap >= life:
         yield client.id, f"certificate_lives is not longer than revoked_clients.overlap ({policy.revoked_clients.overlap}). Shorten the overlap."
+    if life and life > LONGEST_CERTIFICATE:
+        yield client.id, f"certificate_lives is longer than {LONGEST_CERTIFICATE.days} days, and Vault issues none that is. Shorten it."
     yield from _unknown(client.id, "may", client.may, policy.endpoints)
     yield from _unknown(client.id, "in", client.domains, policy.domains)
     if (METRICS in client.may) != (client.origin == MONITORING) or (client.origin == MONITORING and len(client.may) > 1):
