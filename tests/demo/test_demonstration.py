@@ -49,11 +49,12 @@ def test_the_command_fails_when_a_claim_does(monkeypatch, tmp_path, capsys):
         tell.claim("pigs fly", stage.repository.head() == "", "none was seen")
 
     monkeypatch.setattr(command, "_play", play)
+    monkeypatch.setenv("COLUMNS", "90")
     assert command.main(["--fast", "--page", str(tmp_path / "demo.html"), "--recording", str(tmp_path)]) == 1
     assert "pigs fly" in capsys.readouterr().out
     assert json.loads((tmp_path / "demo.json").read_bytes())["failed"] == "pigs fly"
     header, *events = [json.loads(line) for line in (tmp_path / "demo.cast").read_text().splitlines()]
-    assert (header["version"], header["width"]) == (2, 110) and "pigs fly" in "".join(text for _, _, text in events)
+    assert (header["version"], header["width"]) == (2, 90) and "pigs fly" in "".join(text for _, _, text in events)
     assert [at for at, _, _ in events] == sorted(at for at, _, _ in events)
 
 
