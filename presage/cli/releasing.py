@@ -1,6 +1,7 @@
 """`presage release start`, `judge`, `standing`, `revert`, `rollback`, `switch`: a release into service and out of it, by commits."""
 
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,7 +24,11 @@ ApplicationOption = Annotated[str, typer.Option("--application", metavar="NAME",
 ModelOption = Annotated[str, typer.Option("--model", metavar="NAME", help="The InferenceService.")]
 BranchOption = Annotated[str | None, typer.Option("--branch", metavar="NAME", help="Default: the branch that the repository has checked out.")]
 RepositoryOption = Annotated[Path | None, typer.Option("--repository", metavar="FOLDER", help="A checkout, or a bare repository; default: this one.")]
-RemoteOption = Annotated[str | None, typer.Option("--push", metavar="REMOTE", help="Send each commit there.")]
+RemoteOption = Annotated[str | None, typer.Option("--push", metavar="REMOTE", help="The branch is this remote's: it is read and moved there.")]
+ForgeOption = Annotated[
+    str | None, typer.Option("--forge", metavar="URL", help="Ask by pull requests: the repository in the forge's API, https://HOST/…/repos/OWNER/NAME.")
+]
+ForgeTokenOption = Annotated[Path | None, typer.Option("--forge-token", metavar="FILE", help="A token that may write pull requests there.")]
 KeyOption = Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Sign step records with this ECDSA P-256 key; default: this state's own.")]
 DryOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be committed, and commit nothing.")]
 SourceOption = Annotated[
@@ -36,13 +41,14 @@ TokenOption = Annotated[Path | None, typer.Option("--source-token", metavar="FIL
 def start(  # noqa: PLR0917 - options, passed by name
     release: Annotated[str, typer.Argument(metavar="NAME:VERSION", help="Which release: NAME:VERSION, or a presage:// URI.")],
     overlay: OverlayOption = "production", application: ApplicationOption = "models-network", model: ModelOption = "incident",
-    branch: BranchOption = None, repository: RepositoryOption = None, push: RemoteOption = None, key: KeyOption = None, store: StoreOption = None,
+    branch: BranchOption = None, repository: RepositoryOption = None, push: RemoteOption = None, key: KeyOption = None,
+    forge: ForgeOption = None, forge_token: ForgeTokenOption = None, store: StoreOption = None,
     dry_run: DryOption = False, output: OutputOption = Output.table,
 ) -> int:  # fmt: skip
     """Commit a release's first share of the requests (and a shadow, where its tier asks for one), as the tier's plan says."""
     from presage.release.plan import start as first
 
-    state, releasing = _open(overlay, application, model, branch, repository, push, key)
+    state, releasing = _open(overlay, application, model, branch, repository, push, key, forge, forge_token)
     uri = _uri(release, store, state)
     situation = releasing.read(uri)
     _require_approved(situation, uri)
@@ -58,6 +64,7 @@ def start(  # noqa: PLR0917 - options, passed by name
 def judge(  # noqa: PLR0917 - options, passed by name
     overlay: OverlayOption = "production", application: ApplicationOption = "models-network", model: ModelOption = "incident",
     branch: BranchOption = None, repository: RepositoryOption = None, push: RemoteOption = None, key: KeyOption = None,
+    forge: ForgeOption = None, forge_token: ForgeTokenOption = None,
     source: SourceOption = "plane", source_ca: CaOption = None, source_token: TokenOption = None,
     every: Annotated[float, typer.Option("--every", min=1.0, metavar="SECONDS", help="How often it looks.")] = 10.0,
     once: Annotated[bool, typer.Option("--once", help="Look once and leave: for a CronJob.")] = False,
@@ -65,14 +72,14 @@ def judge(  # noqa: PLR0917 - options, passed by name
 ) -> int:  # fmt: skip
     """Watch the release that is on its way: promote it step by step, or take it back, each by a commit with its evidence.
 
-    Exit code 0 when it is promoted (or --once has looked), 1 when it was taken back.
+    Exit code 0 when it is promoted (or --once has looked), 1 when it was taken back. With --forge a step is a pull request that somebody merges.
     """
     from presage.errors import StateError
     from presage.release.judge import ReleaseJudge
 
-    state, releasing = _open(overlay, application, model, branch, repository, push, key)
+    state, releasing = _open(overlay, application, model, branch, repository, push, key, forge, forge_token)
     judging = ReleaseJudge(releasing, _source(source, state, releasing, source_ca, source_token), state.root / "release")
-    said = ""
+    said, asked = "", ""
     while True:
         began = time.monotonic()
         try:
@@ -81,10 +88,11 @@ def judge(  # noqa: PLR0917 - options, passed by name
             say(error.message)
             outcome = None
         if outcome is not None:
-            if outcome.taken is not None or (outcome.words != said and output is Output.table):
+            if (outcome.taken is not None or output is Output.table) and outcome.words != said:
                 said = outcome.words
                 print(f"{datetime.now(UTC):%H:%M:%S}  {outcome.kind:<8}  {outcome.words}", flush=True)
-            if outcome.kind == "reverted":
+            asked = outcome.taken.step if outcome.kind == "asked" and outcome.taken else asked
+            if outcome.kind == "reverted" or (not outcome.more and asked == "revert"):
                 return 1
             if once or not outcome.more:
                 return 0
@@ -94,10 +102,10 @@ def judge(  # noqa: PLR0917 - options, passed by name
 
 def standing(  # noqa: PLR0917 - options, passed by name
     overlay: OverlayOption = "production", application: ApplicationOption = "models-network", model: ModelOption = "incident",
-    branch: BranchOption = None, repository: RepositoryOption = None, output: OutputOption = Output.table,
+    branch: BranchOption = None, repository: RepositoryOption = None, push: RemoteOption = None, output: OutputOption = Output.table,
 ) -> None:  # fmt: skip
     """Which release is stable, which is on its way and with what share, and the steps that brought it there."""
-    _, releasing = _open(overlay, application, model, branch, repository, None, None)
+    _, releasing = _open(overlay, application, model, branch, repository, push, None, None, None)
     situation = releasing.read()
     steps = [
         {"step": one.step.step, "at": one.step.at, "because": one.step.because, "record": one.path} for one in situation.records
@@ -121,12 +129,13 @@ def revert(  # noqa: PLR0917 - options, passed by name
     because: Annotated[str, typer.Option("--because", metavar="TEXT", help="Why: it stands in the record.")],
     overlay: OverlayOption = "production", application: ApplicationOption = "models-network", model: ModelOption = "incident",
     branch: BranchOption = None, repository: RepositoryOption = None, push: RemoteOption = None, key: KeyOption = None,
+    forge: ForgeOption = None, forge_token: ForgeTokenOption = None,
     dry_run: DryOption = False, output: OutputOption = Output.table,
 ) -> int:  # fmt: skip
     """Take back the release that is on its way. Never held up by a freeze."""
     from presage.release.plan import revert as back
 
-    _, releasing = _open(overlay, application, model, branch, repository, push, key)
+    _, releasing = _open(overlay, application, model, branch, repository, push, key, forge, forge_token)
     situation = releasing.read()
     return _take(releasing, situation, back(situation.standing, situation.original), datetime.now(UTC), dry_run, output, because)
 
@@ -135,13 +144,14 @@ def rollback(  # noqa: PLR0917 - options, passed by name
     because: Annotated[str, typer.Option("--because", metavar="TEXT", help="Why: it stands in the record.")],
     to: Annotated[str | None, typer.Option("--to", metavar="NAME:VERSION", help="Which release; default: the one that served before.")] = None,
     overlay: OverlayOption = "production", application: ApplicationOption = "models-network", model: ModelOption = "incident",
-    branch: BranchOption = None, repository: RepositoryOption = None, push: RemoteOption = None, key: KeyOption = None, store: StoreOption = None,
+    branch: BranchOption = None, repository: RepositoryOption = None, push: RemoteOption = None, key: KeyOption = None,
+    forge: ForgeOption = None, forge_token: ForgeTokenOption = None, store: StoreOption = None,
     dry_run: DryOption = False, output: OutputOption = Output.table,
 ) -> int:  # fmt: skip
     """Go back to a release that served before, at once; whatever is on its way goes. Never held up by a freeze."""
     from presage.release.plan import rollback as back
 
-    state, releasing = _open(overlay, application, model, branch, repository, push, key)
+    state, releasing = _open(overlay, application, model, branch, repository, push, key, forge, forge_token)
     uri = _uri(to, store, state) if to else releasing.before()
     situation = releasing.read(uri)
     return _take(releasing, situation, back(situation.standing, uri, situation.original), datetime.now(UTC), dry_run, output, because)
@@ -151,7 +161,8 @@ def switch(  # noqa: PLR0917 - options, passed by name
     release: Annotated[str | None, typer.Argument(metavar="NAME:VERSION", help="Bring this one up beside the stable one first.")] = None,
     back: Annotated[bool, typer.Option("--back", help="All requests back to the stable release.")] = False,
     overlay: OverlayOption = "production", application: ApplicationOption = "models-network", model: ModelOption = "incident",
-    branch: BranchOption = None, repository: RepositoryOption = None, push: RemoteOption = None, key: KeyOption = None, store: StoreOption = None,
+    branch: BranchOption = None, repository: RepositoryOption = None, push: RemoteOption = None, key: KeyOption = None,
+    forge: ForgeOption = None, forge_token: ForgeTokenOption = None, store: StoreOption = None,
     source: SourceOption = "plane", source_ca: CaOption = None, source_token: TokenOption = None,
     dry_run: DryOption = False, output: OutputOption = Output.table,
 ) -> int:  # fmt: skip
@@ -159,7 +170,7 @@ def switch(  # noqa: PLR0917 - options, passed by name
     from presage.release.plan import green
     from presage.release.plan import switch as over
 
-    state, releasing = _open(overlay, application, model, branch, repository, push, key)
+    state, releasing = _open(overlay, application, model, branch, repository, push, key, forge, forge_token)
     if release is not None:
         uri = _uri(release, store, state)
         situation = releasing.read(uri)
@@ -170,17 +181,23 @@ def switch(  # noqa: PLR0917 - options, passed by name
         watched = _source(source, state, releasing, source_ca, source_token)
         if _take(releasing, situation, green(situation.standing, uri, watched.capacity()), now, dry_run, output, "") or dry_run:
             return 0
+        if forge is not None:
+            say("when that is merged and live, run it again without a release: then it gets every request")
+            return 0
         _wait_until_live(releasing, watched)
     situation = releasing.read()
     return _take(releasing, situation, over(situation.standing, back=back), datetime.now(UTC), dry_run, output, "")
 
 
 def _open(  # noqa: PLR0917
-    overlay: str, application: str, model: str, branch: str | None, repository: Path | None, push: str | None, key: Path | None
-) -> "tuple[State, Releasing]":
+    overlay: str, application: str, model: str, branch: str | None, repository: Path | None, push: str | None, key: Path | None,
+    forge: str | None, forge_token: Path | None,
+) -> "tuple[State, Releasing]":  # fmt: skip
     from presage.manifests.render import manifests_folder
     from presage.package.keys import local_key, read_key
+    from presage.release.asking import Asking
     from presage.release.audited import told
+    from presage.release.forge import Forge
     from presage.release.repository import Repository, branch_of
     from presage.release.standing import Place
     from presage.release.steps import Releasing
@@ -190,7 +207,13 @@ def _open(  # noqa: PLR0917
     root = repository or manifests_folder().parent
     signer = read_key(key) if key else local_key(state.keys)
     place = Place(overlay, application, model)
-    return state, Releasing(Repository(root, branch or branch_of(root)), place, signer, told=told(state), remote=push)
+    name = branch or branch_of(root)
+    asking = None
+    if forge is not None:
+        if push is None or forge_token is None:
+            raise UsageError("--forge needs --push, where the branches of its pull requests go, and --forge-token. Name both.")
+        asking = Asking(Forge.of(forge, forge_token, name), state.root / "release" / "asked")
+    return state, Releasing(Repository(root, name, push), place, signer, told=told(state), asking=asking)
 
 
 def _take(  # noqa: PLR0917
@@ -220,7 +243,9 @@ def _take(  # noqa: PLR0917
 
 def _print(taken: "Taken", output: Output) -> None:
     if output is Output.json:
-        print_json({"commit": taken.commit, "step": taken.step, "release": taken.release, "because": taken.because, "record": taken.record})
+        print_json(asdict(taken))
+    elif taken.request:
+        print(f"{taken.step}  {taken.release}\n  {taken.because}\n  {taken.request} waits to be merged")
     else:
         print(f"{taken.commit[:12]}  {taken.step}  {taken.release}\n  {taken.because}\n  {taken.record}")
 

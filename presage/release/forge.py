@@ -1,30 +1,34 @@
 """Where a forge keeps the branch, a step is a pull request: the commit goes to a branch of its own, and whoever owns main merges it.
 
-    forge = Forge("https://forge.example/api/v3", "team/presage", token_file)
-    forge.open(branch="release/production.models-network.incident-7.raise", title=…, body=…)     # its URL; the same one if it is open already
+    forge = Forge.of("https://forge.example/api/v3/repos/team/presage", token_file)
+    forge.open(branch="release/production.models-network.incident-7.03", title=…, body=…)     # its URL; the same one if it is open already
 
-Speaks what GitHub and Gitea share: GET and POST /repos/OWNER/NAME/pulls, POST …/issues/N/comments, PATCH …/pulls/N. The branch's name follows from the
-step, so two judges, or one that was killed and started again, come to one request and not to two.
+Speaks what GitHub and Gitea share: GET and POST /repos/OWNER/NAME/pulls, POST …/issues/N/comments, PATCH …/pulls/N. Which step is asked for in which
+branch, and when no more, is said in `asking`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx2
 
 from presage.errors import InputError, StateError
 
 _SECONDS = 20.0
-_TAKEN = 422
-"""What a forge answers where a pull request of that branch is open already."""
+_TAKEN = (409, 422)
+"""What Gitea and GitHub answer where a pull request of that branch is open already."""
+_PAGES = 40
+"""Pages of pull requests that are looked through for a branch: Gitea has no question for one."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One pull request. merged: None while it is open."""
+    """One pull request. branch: that it brings; state: open or closed."""
 
+    branch: str
     number: int
     url: str
     state: str
@@ -47,24 +51,47 @@ class Forge:
         if self.name.count("/") != 1 or not all(self.name.split("/")):
             raise InputError(f"{self.name[:80]!r} is no repository of a forge. Write OWNER/NAME.")
 
+    @classmethod
+    def of(cls, url: str, token: Path, base: str = "main") -> "Forge":
+        """url: of the repository in the forge's API, …/repos/OWNER/NAME. Raises InputError."""
+        api, repos, name = url.rstrip("/").rpartition("/repos/")
+        if not repos:
+            raise InputError(f"{url[:120]!r} names no repository in a forge's API. Write https://HOST/…/repos/OWNER/NAME.")
+        return cls(api, name, token, base)
+
     def open(self, branch: str, title: str, body: str) -> Request:
         """Open one, or find the one that is open. Raises StateError with the forge's own words."""
         sent = {"title": title, "body": body, "head": branch, "base": self.base}
         status, document = self._ask("POST", "/pulls", sent)
-        if status == _TAKEN and (found := self.find(branch)) is not None:
+        if status in _TAKEN and (found := self.find(branch)) is not None and found.state == "open":
             return found
         if status not in (200, 201):
             raise self._refused(f"a pull request of {branch}", status, document)
         return _request(document)
 
     def find(self, branch: str) -> Request | None:
-        """The request of a branch that is open; None where there is none."""
-        owner = self.name.partition("/")[0]
-        status, document = self._ask("GET", f"/pulls?state=open&head={owner}:{branch}")
-        if status != 200 or not isinstance(document, list):
-            raise self._refused("its open pull requests", status, document)
-        found = [one for one in document if one.get("head", {}).get("ref", branch) == branch]
-        return _request(found[0]) if found else None
+        """The newest request of a branch, whatever became of it; None where there never was one."""
+        return next((one for one in self._list("all", branch) if one.branch == branch), None)
+
+    def open_ones(self, prefix: str) -> list[Request]:
+        """Those that are open and whose branch begins so."""
+        return [one for one in self._list("open") if one.branch.startswith(prefix)]
+
+    def _list(self, state: str, branch: str | None = None) -> Iterator[Request]:
+        """The newest first. branch: a forge that can, leaves out the others."""
+        only = f"&head={quote(self.name.partition('/')[0])}:{quote(branch)}" if branch else ""
+        for page in range(1, _PAGES + 1):
+            status, document = self._ask("GET", f"/pulls?state={state}&per_page=50&limit=50&page={page}{only}")
+            if status != 200 or not isinstance(document, list):
+                raise self._refused("its pull requests", status, document)
+            if not document:
+                return
+            yield from (_request(one) for one in document if self._is_own(one))
+
+    def _is_own(self, document: Any) -> bool:
+        """Whether it comes from a branch of this repository: a fork may have one of the same name."""
+        source = document.get("head", {}).get("repo") if isinstance(document, dict) else None
+        return not isinstance(source, dict) or str(source.get("full_name", self.name)).lower() == self.name.lower()
 
     def look(self, number: int) -> Request:
         """One as it is now."""
@@ -106,6 +133,7 @@ class Forge:
 def _request(document: Any) -> Request:
     try:
         url = str(document.get("html_url") or document["url"])
-        return Request(int(document["number"]), url, str(document["state"]), bool(document.get("merged") or document.get("merged_at")))
+        merged = bool(document.get("merged") or document.get("merged_at"))
+        return Request(str(document["head"]["ref"]), int(document["number"]), url, str(document["state"]), merged)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise StateError(f"a forge's answer is no pull request ({str(document)[:200]}). Is the address that of its API?") from None

@@ -16,8 +16,10 @@ from typing import Any, Literal
 from presage.errors import StateError
 from presage.files import read_json, write_json
 from presage.governance.tiers import Step as CanaryStep
+from presage.release.asking import Closed
 from presage.release.judging import Arm, Increment, Judge
 from presage.release.plan import Change, advance, revert
+from presage.release.records import Record
 from presage.release.repository import Moved
 from presage.release.sources.counters import Counts
 from presage.release.sources.source import Look, Source
@@ -27,7 +29,7 @@ COME_UP = timedelta(minutes=30)
 """A step that is not live by then is taken back: nobody waits for a release that does not start."""
 JUDGED = ("start", "raise")
 """Steps that gave the canary its share; the others only wait until they are live."""
-Kind = Literal["nothing", "waits", "counts", "held", "took", "reverted", "again"]
+Kind = Literal["nothing", "waits", "counts", "held", "asked", "took", "reverted", "again"]
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,13 @@ class ReleaseJudge:
 
     def __init__(self, releasing: Releasing, source: Source, folder: Path) -> None:
         self._releasing, self._source = releasing, source
-        self._path = folder / f"{releasing.place.overlay}.{releasing.place.application}.{releasing.place.model}.json"
+        name = f"{releasing.place.overlay}.{releasing.place.application}.{releasing.place.model}"
+        self._path, self._seen = folder / f"{name}.json", folder / f"{name}.seen.json"
 
     def tick(self, now: datetime) -> Outcome:
         """One look, and at most one commit. Raises InputError and ArtifactRefused where Git holds what cannot be judged."""
         situation = self._releasing.read()
+        self._releasing.settle(now)
         if situation.standing.canary is None:
             return Outcome("nothing", "no release is on its way")
         if not situation.records:
@@ -65,15 +69,26 @@ class ReleaseJudge:
         except StateError as error:
             return Outcome("waits", error.message)
         if waits:
-            return self._not_live(situation, record.step.at, waits, now)
+            return self._not_live(situation, self._since(record, now), waits, now)
         if record.step.step not in JUDGED:
             return self._advance(situation, now, None, 0)
         return self._judge(situation, record.digest, memory, now)
 
-    def _not_live(self, situation: Situation, since: str, waits: str, now: datetime) -> Outcome:
+    def _since(self, record: Record, now: datetime) -> datetime:
+        """When a step was committed. One that was asked for may have been merged long after, so it counts from when it was first seen."""
+        made = datetime.fromisoformat(record.step.at)
+        if self._releasing.asking is None:
+            return made
+        seen = self._document(self._seen, record.digest)
+        if seen is None:
+            write_json(self._seen, {"record": record.digest, "at": now.isoformat()})
+            return now
+        return datetime.fromisoformat(seen["at"])
+
+    def _not_live(self, situation: Situation, since: datetime, waits: str, now: datetime) -> Outcome:
         if situation.standing.canary is not None and situation.standing.stable == situation.standing.canary.uri:
             return Outcome("waits", waits)  # it has been judged good: what is left is a rolling update
-        if now - datetime.fromisoformat(since) > COME_UP:
+        if now - since > COME_UP:
             because = f"is taken back: it was not live {COME_UP.total_seconds() / 60:.0f} minutes after its commit ({waits})"
             return self._take(situation, revert(situation.standing, situation.original), now, None, because)
         return Outcome("waits", waits)
@@ -111,8 +126,13 @@ class ReleaseJudge:
             taken = self._releasing.take(situation, change, now, evidence, because)
         except Moved as moved:
             return Outcome("again", moved.message)
+        except Closed as closed:
+            return Outcome("held", closed.message)
+        release = taken.release.partition("@")[0]
+        if taken.request:  # what is live stays live, and is judged on, until that is merged
+            return Outcome("asked", f"{release} {change.step}: {taken.request} waits to be merged", taken)
         self._path.unlink(missing_ok=True)
-        return Outcome("reverted" if change.step == "revert" else "took", f"{taken.release.partition('@')[0]} {taken.because}", taken)
+        return Outcome("reverted" if change.step == "revert" else "took", f"{release} {taken.because}", taken)
 
     def _step(self, situation: Situation) -> CanaryStep:
         assert situation.standing.canary is not None
@@ -122,8 +142,12 @@ class ReleaseJudge:
 
     def _remembered(self, digest: str) -> dict[str, Any] | None:
         """What was counted of the step whose record this is; None where nothing was, or it was lost."""
+        return self._document(self._path, digest)
+
+    @staticmethod
+    def _document(path: Path, digest: str) -> dict[str, Any] | None:
         try:
-            found = read_json(self._path)
+            found = read_json(path)
         except (OSError, ValueError):
             return None
         return found if isinstance(found, dict) and found.get("record") == digest else None

@@ -33,11 +33,12 @@ class Original(NamedTuple):
 
 @dataclass(frozen=True)
 class Change:
-    """step: as records call it; after: where the release stands then; because: a sentence's beginning."""
+    """step: as records call it; after: where the release stands then; because: a sentence's beginning; back: whether it is the way back."""
 
     step: StepName
     after: Standing
     because: str
+    back: bool = False
 
 
 def start(standing: Standing, uri: str, rules: TierRules) -> Change:
@@ -79,7 +80,7 @@ def revert(standing: Standing, original: Original) -> Change:
     if standing.canary is None and standing.shadow is None:
         raise InputError("no release is on its way, so there is nothing to take back. To go back to one that served before: presage release rollback.")
     after = standing.changed(canary=None, shadow=None, written=original.written, replicas=original.replicas)
-    return Change("revert", after, "is taken back")
+    return Change("revert", after, "is taken back", back=True)
 
 
 def rollback(standing: Standing, uri: str, original: Original) -> Change:
@@ -87,7 +88,7 @@ def rollback(standing: Standing, uri: str, original: Original) -> Change:
     if standing.stable == uri and standing.canary is None:
         raise InputError(f"{uri} is the stable release already. Nothing is to be done.")
     after = standing.changed(stable=uri, canary=None, shadow=None, written=original.written, replicas=original.replicas)
-    return Change("rollback", after, "serves every request again")
+    return Change("rollback", after, "serves every request again", back=True)
 
 
 def green(standing: Standing, uri: str, capacity: int) -> Change:
@@ -109,7 +110,7 @@ def switch(standing: Standing, *, back: bool = False) -> Change:
     if standing.canary.percent == percent:
         raise InputError(f"{standing.canary.uri} has {percent} percent of the requests already. Nothing is to be done.")
     whom = "the stable release gets every request again" if back else "gets every request at once"
-    return Change("switch", standing.changed(canary=Canary(standing.canary.uri, percent, standing.canary.replicas)), whom)
+    return Change("switch", standing.changed(canary=Canary(standing.canary.uri, percent, standing.canary.replicas)), whom, back=back)
 
 
 def following(plan: CanaryPlan, percent: int) -> int | None:

@@ -9,6 +9,9 @@
 The branch moves by compare-and-swap: whoever read an older head is told so (Moved) and reads again, so two programs that decide at once never
 make two decisions. Nothing is staged, stashed or checked out for it; a person's own changes in the checkout stay as they are. Killed at any
 moment the branch is at the old commit or at the new one.
+
+Where a remote is named, the branch is the remote's: it is fetched before each reading, moves there first, and the one of that name here follows where
+it stood at the same commit. So nothing is ever committed here that the remote does not take.
 """
 
 import os
@@ -18,8 +21,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from presage.errors import InputError, StateError
+from presage.files import sha256_bytes
 
 FOLDERS = ("manifests", "policies")
 _SECONDS = 120.0
@@ -38,19 +43,39 @@ class Moved(StateError):
     """Somebody else has committed to the branch meanwhile: read it again, then decide again."""
 
 
+class Protected(StateError):
+    """The remote does not let this branch be pushed to, whatever is in the commit."""
+
+
 @dataclass(frozen=True)
 class Repository:
-    """root: a checkout, or a bare repository. branch: its short name."""
+    """root: a checkout, or a bare repository. branch: its short name. remote: whose branch it is, a name or an address; None: this repository's."""
 
     root: Path
     branch: str
+    remote: str | None = None
+
+    @property
+    def _here(self) -> str:
+        return f"refs/heads/{self.branch}"
 
     @property
     def _ref(self) -> str:
-        return f"refs/heads/{self.branch}"
+        """Where the branch's commit is known: a remote's under a name of its own, so that nobody's remote-tracking branches are touched."""
+        if self.remote is None:
+            return self._here
+        return f"refs/presage/{sha256_bytes(self.remote.encode())[:12]}/{self.branch}"
 
     def head(self) -> str:
-        """The branch's commit. Raises InputError where there is no such branch, or no repository."""
+        """The branch's commit. Raises InputError where there is no such branch, or no repository; StateError where the remote does not answer."""
+        if self.remote is not None:
+            fetched = self._git("fetch", "--quiet", "--no-tags", self.remote, f"+refs/heads/{self.branch}:{self._ref}", check=False)
+            if fetched.returncode:
+                raise StateError(f"{_shown(self.remote)} does not give its branch {self.branch!r}: {self._said(fetched)}. Look at it, then run again.")
+        return self.known()
+
+    def known(self) -> str:
+        """The branch's commit as it was read last; the remote is not asked."""
         found = self._git("rev-parse", "--verify", "--quiet", f"{self._ref}^{{commit}}", check=False)
         if found.returncode:
             raise InputError(f"{self.root} has no branch {self.branch!r}. Name one that exists: --branch.")
@@ -103,20 +128,69 @@ class Repository:
     def commit(self, parent: str, tree: Path, message: str) -> str:
         """Commit what `tree` (of this parent) has become, and move the branch from `parent` to it. The new commit; `parent` where nothing changed.
 
-        Raises Moved where the branch is not at `parent` any more: then nothing has happened.
+        Raises Moved where the branch is not at `parent` any more, Protected where its remote lets nobody push to it: then nothing has happened.
         """
+        made = self._made(parent, tree, message)
+        if made == parent:
+            return parent
+        if self.remote is not None:
+            self._push(made, self.branch, parent)
+            self._git("update-ref", self._ref, made)
+        moved = self._git("update-ref", "-m", f"release: {message.splitlines()[0]}", self._here, made, parent, check=False)
+        if moved.returncode == 0:
+            self.bring_forward(parent, made)
+        elif self.remote is None:
+            raise Moved(f"{self.branch} is not at {parent[:12]} any more. Read it again, then decide again.")
+        return made
+
+    def propose(self, branch: str, parent: str, tree: Path, message: str, instead_of: str | None) -> str:
+        """Commit the same to a branch of its own at the remote. instead_of: what that branch holds now, None where there is none. The new commit.
+
+        Raises Moved where it holds something else.
+        """
+        made = self._made(parent, tree, message)
+        self._push(made, branch, instead_of)
+        return made
+
+    def at_remote(self, branch: str) -> str | None:
+        """The commit of another branch of the remote; fetched, so that it can be read. None where there is no such branch."""
+        assert self.remote is not None
+        listed = self._git("ls-remote", "--heads", self.remote, f"refs/heads/{branch}").stdout.decode().split()
+        if not listed:
+            return None
+        self._git("fetch", "--quiet", "--no-tags", self.remote, listed[0])
+        return listed[0]
+
+    def between(self, before: str, now: str) -> frozenset[str]:
+        """Paths that differ between two commits."""
+        return frozenset(path for path in self._git("diff", "--name-only", "-z", before, now).stdout.decode().split("\0") if path)
+
+    def parent_of(self, commit: str) -> str:
+        return self._git("rev-parse", f"{commit}^").stdout.decode().strip()
+
+    def _made(self, parent: str, tree: Path, message: str) -> str:
+        """A commit that no branch is at yet."""
         mine = self._mine(tree)
         self._git("add", "--all", "--", *FOLDERS, env=mine)
         written = self._git("write-tree", env=mine).stdout.decode().strip()
         if written == self._git("rev-parse", f"{parent}^{{tree}}").stdout.decode().strip():
             return parent
         signed = ["-S"] if self._git("config", "--bool", "commit.gpgsign", check=False).stdout.strip() == b"true" else []
-        made = self._git("commit-tree", *signed, written, "-p", parent, "-F", "-", env=self._identity(), send=message.encode()).stdout.decode().strip()
-        moved = self._git("update-ref", "-m", f"release: {message.splitlines()[0]}", self._ref, made, parent, check=False)
-        if moved.returncode:
-            raise Moved(f"{self.branch} is not at {parent[:12]} any more. Read it again, then decide again.")
-        self.bring_forward(parent, made)
-        return made
+        return self._git("commit-tree", *signed, written, "-p", parent, "-F", "-", env=self._identity(), send=message.encode()).stdout.decode().strip()
+
+    def _push(self, commit: str, branch: str, before: str | None) -> None:
+        """Move a branch of the remote from `before` (None: it is new) to `commit`, by compare-and-swap."""
+        assert self.remote is not None
+        place = f"refs/heads/{branch}"
+        done = self._git("push", "--quiet", "--porcelain", f"--force-with-lease={place}:{before or ''}", self.remote, f"{commit}:{place}", check=False)
+        if done.returncode == 0:
+            return
+        said = self._said(done)
+        if "[rejected]" in said:  # by Git itself, which compared; what a rule of the remote refuses is "[remote rejected]"
+            raise Moved(f"{branch} of {_shown(self.remote)} is not at {(before or 'its beginning')[:12]} any more. Read it again, then decide again.")
+        if "[remote rejected]" in said:
+            raise Protected(f"{_shown(self.remote)} takes no commit on {branch}: {said}. Have it reviewed there (--forge), or let this account push.")
+        raise StateError(f"{_shown(self.remote)} does not take {branch}: {said}. Look at the remote, then run again.")
 
     def bring_forward(self, before: str, now: str) -> None:
         """Where the branch is checked out, give the checkout the files that changed from one commit to the other, unless a person has changed them.
@@ -124,10 +198,10 @@ class Repository:
         Doing it again does no harm; what was left half-done by a kill is finished by the next call.
         """
         bare = self._git("rev-parse", "--is-bare-repository").stdout.strip() == b"true"
-        if bare or self._git("symbolic-ref", "--quiet", "HEAD", check=False).stdout.decode().strip() != self._ref:
+        if bare or self._git("symbolic-ref", "--quiet", "HEAD", check=False).stdout.decode().strip() != self._here:
             return
         top = Path(self._git("rev-parse", "--show-toplevel").stdout.decode().strip())
-        changed = [path for path in self._git("diff", "--name-only", "-z", before, now).stdout.decode().split("\0") if path]
+        changed = sorted(self.between(before, now))
         bring: list[str] = []
         remove: list[str] = []
         for path in changed:
@@ -140,13 +214,10 @@ class Repository:
         for path in remove:
             self._git("rm", "--quiet", "--force", "--ignore-unmatch", "--", path, cwd=top)
 
-    def push(self, remote: str) -> None:
-        """Send the branch. Raises StateError in Git's own words; Moved where the remote has what we have not."""
-        done = self._git("push", "--quiet", remote, f"{self._ref}:{self._ref}", check=False)
-        if done.returncode:
-            said = " ".join(done.stderr.decode(errors="replace").split())
-            kind = Moved if "non-fast-forward" in said or "fetch first" in said or "rejected" in said else StateError
-            raise kind(f"{remote} does not take {self.branch}: {said[:400]}. Fetch, and run again.")
+    def _said(self, done: "subprocess.CompletedProcess[bytes]") -> str:
+        """Git's own words; of a push, what it says of a branch is on the standard output. An address is shown without the account in it."""
+        text = " ".join((done.stdout + b" " + done.stderr).decode(errors="replace").split())
+        return (text.replace(self.remote, _shown(self.remote)) if self.remote else text)[:400]
 
     def _mine(self, tree: Path) -> dict[str, str]:
         return {"GIT_INDEX_FILE": str(tree.parent / "index"), "GIT_WORK_TREE": str(tree)}
@@ -175,6 +246,12 @@ class Repository:
             said = " ".join(done.stderr.decode(errors="replace").split())
             raise StateError(f"git {words[0]} in {self.root}: {said[:400]}. Mend the repository, then run again.")
         return done
+
+
+def _shown(remote: str) -> str:
+    """An address without the account in it."""
+    parts = urlsplit(remote)
+    return remote if "@" not in parts.netloc else parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def branch_of(root: Path) -> str:
