@@ -25,9 +25,9 @@ demo: install ## what presage promises, in five minutes on real processes, each 
 test: install ## the whole test suite
 	@$(BIN)/pytest -n 2 --no-loadscope-reorder
 
-test-slow: install ## what is too long for every commit: calibration of the interval over ten fleets, the endpoint against its own description, the notebook
+test-slow: install ## what is too long for every commit: calibration over ten fleets, long properties, kills of long jobs, the notebook
 	@$(BIN)/python benchmarks/calibration.py
-	@$(BIN)/pytest -n 2 --no-loadscope-reorder -m slow --timeout 900 tests/contract tests/log tests/components tests/local tests/e2e tests/release
+	@$(BIN)/pytest -n 2 --no-loadscope-reorder -m "slow and not durability" --timeout 900 --ignore tests/plane --ignore tests/faults
 
 test-plane: install ## the plane's long lane: every process killed under load, 20 000 requests split by a canary
 	@$(BIN)/pytest -n 0 -m slow --timeout 1500 -s tests/plane

@@ -47,6 +47,7 @@ def test_its_document_follows_the_schema(scored):
     jsonschema_rs.validator_for(schema).validate(orjson.loads(msgspec.json.encode(scored)))
 
 
+@pytest.mark.slow
 def test_asked_again_the_finished_job_answers(scored, state):
     again = score("batch-scoring", source=SOURCE, state=state, quiet=True)
     assert again.job == scored.job and read(again).equals(read(scored))
@@ -55,6 +56,7 @@ def test_asked_again_the_finished_job_answers(scored, state):
     assert ids.is_unique().all() and len(ids) == scored.rows
 
 
+@pytest.mark.slow
 def test_rows_in_a_file_are_scored_with_reasons(scored, state, tmp_path):
     features = next((Path(scored.predictions).parents[1]).glob("featurize/features/rows.parquet"))
     rows = pl.read_parquet(features).filter(~pl.col("warming")).head(20)

@@ -102,6 +102,7 @@ def descendants(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_nothing_running_and_the_next_one_goes_on_from_the_cache(tmp_path):
     with running(tmp_path, "--source", SOURCE) as first:
         lines_until(first, "featurize")

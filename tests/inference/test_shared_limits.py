@@ -266,6 +266,7 @@ def test_a_file_with_a_quota_is_read():
     assert parse_limits(content, "x").clients[SHOP].requests_per_day == 20_000
 
 
+@pytest.mark.slow
 def test_two_running_servers_share_limits_and_quota_in_one_redis_and_go_on_without_it(serving_site, tmp_path):
     allowed = {"requests_per_minute": 0.001, "burst": 40, "requests_per_day": 1000}
     document = {"schema": "presage.client-limits/v1", "clients": {SHOP: allowed}, "default": {"requests_per_minute": 60, "burst": 5}}

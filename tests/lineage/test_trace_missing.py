@@ -55,6 +55,7 @@ def test_a_state_without_a_log_and_an_unknown_form_are_told(world, tmp_path):
     world.presage("audit", "trace", "x-0", "-o", "pdf", code=2)
 
 
+@pytest.mark.slow
 def test_complete_means_that_a_missing_fact_is_a_finding(world, found, tmp_path):
     outside = tmp_path / "elsewhere"
     outside.mkdir()
@@ -72,6 +73,7 @@ def sealed(world, tmp_path):
     return write_log(tmp_path, records, by=masking(BY_SERVER, keys), writer=writer), keys
 
 
+@pytest.mark.slow
 def test_of_a_subject_that_was_erased_whom_it_is_about_and_the_inputs_are_missing(world, sealed):
     log, keys = sealed
     known = world.trace("id-0-0", log=log, subject_keys=keys)
@@ -110,6 +112,7 @@ def test_a_release_that_was_changed_in_the_store_is_not_told_as_if_it_were_good(
     assert changed.card is None and because(changed, "card") and "Never wrong" not in to_text(changed)
 
 
+@pytest.mark.slow
 def test_data_card_and_evaluation_are_those_of_the_member_that_scored(world, tmp_path):
     made = two_members(tmp_path / "site")
     members = {one.role: one for one in made.published.document.members}
@@ -163,6 +166,7 @@ def test_a_shallow_copy_does_not_say_that_its_first_commit_brought_everything(wo
     assert seen.approvals is not None and [one.commit for one in seen.approvals.given] == [None, None] and seen.approvals.lacking is None
 
 
+@pytest.mark.slow
 def test_before_it_was_started_and_after_it_was_taken_away_git_does_not_have_it(world, tmp_path):
     writer = Writer("incident", "2", world.digest, "eu-central", ("x",), ("x",), ("x",))
     hours = {"early-0": -6, "late-0": 3, "raised-0": 1.5, "shadow-0": 0, "years-0": 200 * 24}
@@ -191,6 +195,7 @@ def test_a_release_that_git_never_had_is_told(world, tmp_path):
     assert seen.approvals is not None and "nobody has approved it as" in str(seen.approvals.lacking) and seen.approvals.given == []
 
 
+@pytest.mark.slow
 def test_the_release_that_serves_beside_a_canary_is_told_as_stable(world, tmp_path):
     first = world.first.rpartition("@")[2]
     log = write_log(tmp_path, [decision(0, time=world.now.timestamp(), x=b"\0\0\0\0")], writer=Writer("incident", "1", first, "eu"))
@@ -212,6 +217,7 @@ def test_a_record_of_another_model_in_the_same_commit_is_not_told_as_this_one_s(
     assert [one.path for one in change.records] == [record.path]
 
 
+@pytest.mark.slow
 def test_where_it_stood_in_two_applications_the_page_does_not_choose(world, found, tmp_path, monkeypatch):
     here = copied(world.here, tmp_path / "main")
     for name in ("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"):
@@ -333,6 +339,7 @@ def test_the_page_is_one_file_without_script_that_fetches_nothing(world):
     assert "\x1b" not in world.presage("audit", "trace", id).stdout
 
 
+@pytest.mark.slow
 def test_a_page_goes_into_a_file_of_its_owner(world, found, tmp_path):
     out = tmp_path / "page.html"
     assert world.presage("audit", "trace", found.prediction_id, "-o", "html", "--out", out).stdout == ""

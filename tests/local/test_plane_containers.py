@@ -136,6 +136,7 @@ def cron_job(name="tidy", schedule="* * * * *", **fields):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_cron_job_runs_to_its_end_when_it_is_due_and_its_last_run_is_known(state, tmp_path):
     due = cron_job(command=["python", "-c", "print('tidied')"])
     plane = up(state=state, manifests=manifests(tmp_path, deployment(), due))

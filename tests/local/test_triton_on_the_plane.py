@@ -79,6 +79,7 @@ def test_its_shut_doors_open_to_the_pod_s_own_identity_alone_which_each_pod_has_
     assert word(next(one for one in record_of(state).processes if one.name == first.name)) == before
 
 
+@pytest.mark.slow
 def test_it_goes_on_for_as_long_as_its_hook_says_before_it_is_told_to_end(state, models, tmp_path):
     place = overlay(tmp_path, triton(lifecycle={"preStop": {"sleep": {"seconds": 2}}}))
     up(state=state, manifests=place)
@@ -105,6 +106,7 @@ def test_a_gpu_that_is_asked_for_is_said_not_to_be_given(state, models, tmp_path
     assert any("GPU" in note for note in status(state).not_honoured)
 
 
+@pytest.mark.slow
 def test_a_changed_release_is_laid_over_anew(state, models, tmp_path):
     place = overlay(tmp_path)
     up(state=state, manifests=place)

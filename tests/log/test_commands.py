@@ -69,6 +69,7 @@ def test_sql_counts_what_was_answered(presage, answered):
     assert "cannot be answered" in presage("log", "query", "SELEC 1", "--log", answered.log, code=2).stderr
 
 
+@pytest.mark.slow
 def test_a_replay_by_the_same_release_is_quiet_and_by_another_can_fail(presage, answered, tmp_path):
     where = ("--log", answered.log, "--store", answered.releases, "--trust", answered.keys)
     same = document(presage("replay", "--release", "incident:1", *where, "--fail-on-tier-change", "-o", "json"), "replay")
@@ -88,6 +89,7 @@ def test_a_release_that_is_not_there_or_not_trusted_is_refused(presage, answered
     assert "no release" in presage("replay", "--release", "Incident!", *where, "--trust", answered.keys, code=2).stderr
 
 
+@pytest.mark.slow
 def test_erasure_by_command_leaves_nothing_that_opens(presage, tmp_path):
     keys = tmp_path / "state" / "keys" / "subjects.db"
     by = masking({"subject: none": "subject: context.customer", "named: {domain: internal,": "named: {customer: subject, domain: internal,",
@@ -106,6 +108,7 @@ def test_erasure_by_command_leaves_nothing_that_opens(presage, tmp_path):
     assert "no such subject" in presage("log", "erase", "Ann", "--log", log).stdout
 
 
+@pytest.mark.slow
 def test_synchronisation_and_counts_by_command(presage, tmp_path):
     log = write_log(tmp_path, [snapshot("server-1"), decision(1)])
     synced = document(presage("log", "sync", "--log", log, "--to", f"iceberg:sqlite:///{tmp_path}/c.db", "-o", "json"), "log-sync")

@@ -83,6 +83,7 @@ def test_a_column_that_came_later_is_added_and_null_in_older_rows(tmp_path):
     assert rows == {"id-1-0": None, "id-2-0": [], "id-3-0": []}
 
 
+@pytest.mark.slow
 def test_two_that_synchronise_at_once_add_nothing_twice(tmp_path):
     log = write_log(tmp_path, *(batch(number, day=number % 5) for number in range(10)))
     command = [sys.executable, "-m", "inference.log", "sync", f"--log={log}", f"--to=iceberg:{address(tmp_path)}"]

@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import suppress
 
+import pytest
 from builders.mesh_plane import PREDICT
 
 SOON = 10.0  # seconds, as the platform promises for a leaked key
@@ -88,6 +89,7 @@ def _door_is_shut(plane, certificate):
     return True
 
 
+@pytest.mark.slow
 def test_rotating_a_client_s_certificate_fails_no_request_and_ends_the_old_one(plane, tmp_path):
     folder, old = tmp_path / "client", tmp_path / "old"
     first = presage(plane, "rotate", "operators", "--to", str(folder))

@@ -88,6 +88,7 @@ def shares(load: Load) -> dict[str, int]:
     return {version: count for (status, version), count in load.answers.items() if status == 200}
 
 
+@pytest.mark.slow
 def test_a_canary_gets_its_share_is_promoted_by_copy_and_rolled_back_with_no_request_lost(plane, second):
     with load(plane) as running:
         plane.apply(canary=second, percent=5)

@@ -3,6 +3,7 @@
 import urllib.request
 
 import polars as pl
+import pytest
 from builders.mesh_plane import PREDICT
 
 
@@ -17,6 +18,7 @@ def samples(plane, service, name):
     return found
 
 
+@pytest.mark.slow
 def test_a_shadow_sees_every_request_through_the_mesh_and_its_records_are_marked(plane):
     plane.apply(shadow=plane.second_release())
     try:

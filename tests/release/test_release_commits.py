@@ -150,6 +150,7 @@ def test_a_record_that_was_changed_left_out_or_signed_by_a_stranger_is_found(her
         read_records(here.root, PLACE, reference, trust)
 
 
+@pytest.mark.slow
 def test_databases_wait_until_network_has_served_the_release_alone_for_a_day(here, key):
     databases = releasing(here, key, Place("production", "models-databases", "incident"))
     situation = databases.read(TWO)

@@ -59,6 +59,7 @@ def run(judge: ReleaseJudge, now: datetime, most: int = 400):
     raise AssertionError(f"it did not end: {last}")
 
 
+@pytest.mark.slow
 def test_a_good_release_becomes_the_stable_one_step_by_step(source, key, tmp_path):
     here = copied(source, tmp_path / "main")
     judge = ReleaseJudge(started(here, key), World(Behaviour()), tmp_path / "state")
@@ -71,7 +72,7 @@ def test_a_good_release_becomes_the_stable_one_step_by_step(source, key, tmp_pat
     assert here.git("status", "--short") == ""
 
 
-@pytest.mark.parametrize("name", ["errors", "latency", "scores", "outcomes"])
+@pytest.mark.parametrize("name", ["errors", *(pytest.param(name, marks=pytest.mark.slow) for name in ("latency", "scores", "outcomes"))])
 def test_a_worse_release_is_taken_back_by_a_commit_that_says_why_and_how_many_answers_it_gave(source, key, tmp_path, name):
     here = copied(source, tmp_path / "main")
     releasing = started(here, key)
@@ -193,6 +194,7 @@ def test_a_judge_that_the_kernel_kills_again_and_again_goes_on_and_takes_no_step
     assert here.git("status", "--short") == "" and here.git("fsck", "--no-dangling") == ""
 
 
+@pytest.mark.slow
 def test_two_judges_at_once_take_each_step_once(source, key, tmp_path):
     here = copied(source, tmp_path / "main")
     started(here, key)

@@ -162,6 +162,7 @@ def killed(features, state, out, where, chunk):
     assert process.returncode == -signal.SIGKILL, process.stderr
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_the_output_is_the_same_and_nothing_is_there_twice(serving_site, features, state, tmp_path):
     killed(features, state, tmp_path / "out", "chunk", 0)
     killed(features, state, tmp_path / "out", "journal", 3)

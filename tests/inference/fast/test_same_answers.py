@@ -55,6 +55,7 @@ def test_all_at_once_and_cut_anywhere(doors, whole, data):
     assert comparable(doors.run(doors.fast.conversation(pieces))) == comparable(reference(doors, asked))
 
 
+@pytest.mark.slow
 @EXAMPLES
 @given(data=st.data())
 def test_what_is_no_http_after_whole_requests(doors, whole, data):
@@ -64,6 +65,7 @@ def test_what_is_no_http_after_whole_requests(doors, whole, data):
     assert comparable(doors.run(doors.fast.conversation(pieces))) == comparable(reference(doors, asked, odd))
 
 
+@pytest.mark.slow
 @settings(EXAMPLES, max_examples=300)
 @given(data=st.data())
 def test_a_spoiled_request_after_whole_ones(doors, whole, data):

@@ -29,7 +29,7 @@ def test_a_regression_of_twice_the_detectable_size_is_taken_back(name):
     assert np.mean([touched for _, touched, _ in found]) < 2000  # answers that such a release gives
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["scores", *(pytest.param(name, marks=pytest.mark.slow) for name in NAMES if name != "scores")])
 def test_a_regression_of_exactly_the_detectable_size_is_rarely_missed(name):
     """4 of 50 here, 16 of 200 over all four: 97.5 % of a binomial with 5 %."""
     found = [judged(PLAN, Traffic(Behaviour(), worse(PLAN.detect, name), 1000 + seed))[0] for seed in range(50)]
