@@ -1,6 +1,7 @@
-"""`presage audit verify`, `show` and `anchor`: the log of what was approved, released, refused, revoked and deleted."""
+"""`presage audit verify`, `show`, `denials` and `anchor`: the log of what was approved, released, refused, revoked and deleted."""
 
 import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -89,6 +90,35 @@ def show(
     for one in chosen:
         facts = ", ".join(f"{name}: {value}" for name, value in one.facts.items())
         print(_line(f"{one.n:>6}  {one.at[:23]}  {one.kind:<17}  {one.subject:<{width}}  {facts}"))
+
+
+def denials(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Access logs of a gateway and of sidecars, JSON lines; - is standard input.")],
+    gateway: Annotated[str | None, typer.Option("--gateway", metavar="SPIFFE-ID", help="Its identity in the mesh, if it is not presage-istio.")] = None,
+    output: OutputOption = Output.table,
+) -> None:
+    """Bring access denials into the log: who, what and why, with how often. Run again, it goes on where it was.
+
+    Of standard input nobody knows how far it was read: brought again, it is counted again. On the laptop plane nobody need run it.
+    """
+    from presage.governance.audit.denials import GATEWAY
+    from presage.governance.audit.gathering import gather, gather_stream
+    from presage.state import State
+
+    state, at, streamed = State.open(), datetime.now(UTC), Path("-")
+    gateway = GATEWAY if gateway is None else gateway
+    if missing := [path for path in files if path != streamed and not path.is_file()]:
+        raise InputError(f"{missing[0]}: there is no such file. Name an access log.")
+    written = gather((path for path in files if path != streamed), state.root / "denials", state.root / "audit", at=at, gateway=gateway)
+    if streamed in files:
+        written += gather_stream(sys.stdin.buffer, state.root / "audit", at=at, gateway=gateway)
+    if output is Output.json:
+        print_json([{name: entry.facts[name] for name in ("who", "what", "why", "count", "first", "last", "log")} for entry in written])
+        return
+    for entry in written:
+        facts = entry.facts
+        print(_line(f"{facts['count']:>6}  {facts['who']}  {facts['what']}  {facts['why']}"))
+    say(f"{len(written)} entries")
 
 
 def anchor(

@@ -59,6 +59,7 @@ COMMANDS: tuple[Listed, ...] = (
     Listed("audit trace", "presage.cli.trace:trace", "What was behind one prediction: answer, release, data, approvals, policies, commits."),
     Listed("audit verify", "presage.cli.audit:verify", "Whether anything of the audit log was changed, left out or cut off."),
     Listed("audit show", "presage.cli.audit:show", "What was approved, released, refused, revoked and deleted."),
+    Listed("audit denials", "presage.cli.audit:denials", "Bring a proxy's access denials into the log."),
     Listed("audit anchor", "presage.cli.audit:anchor", "Lock the log's present state into a bucket."),
     Listed("retention plan", "presage.cli.retention:plan", "What is due for deletion, by which rule."),
     Listed("retention apply", "presage.cli.retention:apply", "Delete what is due, each with an entry of the audit log."),

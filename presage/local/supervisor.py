@@ -21,6 +21,8 @@ from presage.hosts import install
 from presage.local.addresses import pod_addresses
 from presage.local.children import end_marked, end_with_parent
 from presage.local.cluster import Cluster
+from presage.local.denials import keep as keep_denials
+from presage.local.denials import tell_the_last
 from presage.local.following.keeping import keep as keep_following
 from presage.local.holds import held
 from presage.local.jobs import Jobs
@@ -81,7 +83,7 @@ class Supervisor:
             loop.add_signal_handler(number, self._ended.set)
         write_record(self._plane, self.record)
         keeping: list[Coroutine[Any, Any, None]] = [self._keep_record(), self._keep_pods(), self._watch_plan(), self._jobs.keep(), self._scaler.keep()]
-        keeping.append(keep_following(self._root))
+        keeping += [keep_following(self._root), keep_denials(self._root)]
         keeping += self._cluster.tasks(self._running)
         helpers = [asyncio.create_task(one) for one in keeping]
         ended = asyncio.create_task(self._ended.wait())
@@ -96,6 +98,7 @@ class Supervisor:
                 helper.cancel()
             await asyncio.gather(*helpers[1:], return_exceptions=True)
             await self._stop_pods()
+            await asyncio.to_thread(tell_the_last, self._root)
             helpers[0].cancel()
             record_path(self._plane).unlink(missing_ok=True)
 

@@ -9,6 +9,7 @@ import pytest
 from builders.mesh_plane import PREDICT, RunningPlane
 from cryptography import x509
 
+from presage.governance.audit import VerifyingKey, read_entries, verify_log
 from presage.local.authority import Authority
 from presage.secrets import pki
 
@@ -156,3 +157,22 @@ def test_a_pod_beside_is_answered_by_the_predictors_own_proxy_where_the_policy_l
     connection.request(method, path, BODY if method == "POST" else None, {"content-type": "application/json"})
     assert connection.getresponse().status == status
     connection.close()
+
+
+def test_whom_the_plane_denied_access_stands_in_the_audit_log(plane):
+    """Of everything above, a few entries, and the log verifies."""
+    audit = plane.state.root / "audit"
+
+    def told() -> set[str]:
+        return {entry.facts["why"] for entry in read_entries(audit) if entry.kind == "access-denied"}
+
+    wanted = {
+        "no certificate was shown", "the certificate is of another authority", "the certificate has expired", "the certificate was revoked",
+        "no rule allows it", "spoke without TLS", "token: Jwt is expired", "token: Audiences in Jwt are not allowed",
+    }  # fmt: skip
+    plane.eventually(lambda: wanted <= told(), seconds=70)
+    entries = [entry for entry in read_entries(audit) if entry.kind == "access-denied"]
+    who = {(entry.subject.rpartition("/")[2], entry.facts["what"]) for entry in entries}
+    assert {("status-page", "POST /predict"), ("operators", "GET /metrics"), ("checkout", "GET /v2")} <= who
+    assert len(entries) < 150
+    assert verify_log(audit, VerifyingKey.parse((plane.state.keys / "audit.vkey").read_text(), "audit.vkey"), None).good

@@ -13,6 +13,10 @@
     head          the newest checkpoint and what the next append needs, replaced at each append
     log           appending, by several processes at once; survives SIGKILL at any moment
     refusals      refusals, told to the log without depending on it
+    denials       what an access log says of whom it denied access
+    gathering     that, brought into the log, each denial counted once
+    places        how far a log was read, and whether it is still the same log
+    cadence       when what was read is told
     reading       the entries, and their chain
     verification  everything read again, and held against head, checkpoints and anchors
     verdict       what it says: which entry, what is wrong, what to do

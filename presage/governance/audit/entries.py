@@ -11,7 +11,7 @@ from presage.errors import InputError, StateError
 from presage.files import canonical_json, sha256_bytes
 
 Kind = Literal[
-    "approved", "approval-refused", "released", "gate-refused", "admission-refused", "access-denied", "policy-changed", "revoked",
+    "approved", "released", "gate-refused", "admission-refused", "access-denied", "policy-changed", "revoked",
     "retention-deleted", "anchored", "log-accepted",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)

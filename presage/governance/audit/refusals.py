@@ -10,7 +10,7 @@ from presage.errors import PresageError
 from presage.governance.audit.entries import Entry, Fact
 from presage.governance.audit.log import AuditLog
 
-Refusal = Literal["approval-refused", "gate-refused", "admission-refused", "access-denied"]
+Refusal = Literal["gate-refused", "admission-refused"]
 _LONGEST = 1000  # characters of a text: who is refused has a say in its length
 
 

@@ -5,8 +5,10 @@ import json
 import pytest
 from mesh_certificates import Authority
 from mesh_objects import INCIDENT, gateway, peers, policy, route, service, tokens
-from mesh_site import CLIENT, Refused, Site, write_trust
+from mesh_site import CLIENT, Refused, Site, lines, write_trust
 from mesh_tokens import ISSUER, Issuer
+
+from presage.governance.audit.denials import denial_of
 
 AT_THE_GATEWAY = [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "presage"}]
 CONSOLE = CLIENT.removeprefix("spiffe://")
@@ -182,7 +184,42 @@ def test_metrics_may_be_read_by_mutual_tls_too(site):
     assert site.ask_pod("incident-0", "/metrics", port=9090, identity=site.workload("prometheus", "monitoring")).status == 200
 
 
+@pytest.mark.parametrize(("status", "why"), [
+    (401, "the program or its proxy answered 401"), (403, "the program or its proxy answered 403"),
+    (429, "the program itself answered 429 (over a limit, or replayed)"),
+])  # fmt: skip
+def test_what_the_program_itself_refuses_is_told_once_with_the_client_s_name(site, issuer, status, why):
+    member, path = site.members["incident-0"], f"/v2/answers/{status}"
+    backend = member.programs[8080]
+    usual, backend.answer = backend.answer, lambda request: (status, 0.0)
+    try:
+        assert site.ask(path, headers=issuer.bearer()).status == status
+    finally:
+        backend.answer = usual
+    for log in (site.gateway_log, member.log):
+        site.logged(log, lambda line: line.get("path") == path)
+    told = [denial_of(line) for log in (site.gateway_log, member.log) for line in lines(log) if line.get("path") == path]
+    assert [denial[1:] for denial in told if denial] == [(CLIENT, f"GET {path}", why)]
+
+
 def _refusals(site):
     from mesh_site import lines
 
     return [line for line in lines(site.members["incident-0"].log) if "refused" in line]
+
+
+def test_every_refusal_of_real_proxies_is_known_as_one_and_no_answer_is(site):
+    """What stands in their logs by now: each 401, 403 and refused certificate of above; see presage.governance.audit.denials."""
+    found = [line for log in (site.gateway_log, site.members["incident-0"].log) for line in lines(log)]
+    found = [line for line in found if not str(line.get("path")).startswith("/v2/answers/")]  # see above
+    refused = [line for line in found if line.get("code") in (401, 403) or "CERT" in str(line.get("details")) or "HTTP_REQUEST" in str(line.get("details"))]
+    told = [line for line in found if denial_of(line) is not None]
+    assert [line for line in refused if line not in told] == []
+    assert not [line for line in told if (line.get("code"), line["details"]) == (200, "via_upstream")]
+    who = {denial_of(line).who for line in told}
+    assert {"claims spiffe://other/ns/models-network/sa/telemetry", "a certificate without an identity", "no certificate"} <= who
+    whys = {denial_of(line).why for line in told}
+    assert {
+        "no certificate was shown", "the certificate is of another authority", "the certificate has expired", "the certificate was revoked",
+        "the certificate names nobody known here", "spoke without TLS", "no rule allows it", "token: Jwt is expired", "token: Jwt issuer is not configured",
+    } <= whys  # fmt: skip

@@ -7,6 +7,8 @@ import pytest
 from mesh_objects import backend, gateway, peers, policy, route, service
 from mesh_site import CLIENT, HOST
 
+from presage.governance.audit.denials import denial_of
+
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
 
 
@@ -54,3 +56,5 @@ def test_a_method_or_a_caller_that_is_not_allowed_is_denied(grpc_site):
         with pytest.raises(grpc.RpcError) as denied:
             call(grpc_site, method, identity)
         assert denied.value.code() == grpc.StatusCode.PERMISSION_DENIED
+    line = grpc_site.logged(grpc_site.gateway_log, lambda line: line["principal"] == f"{CLIENT}2")  # answered 200, with a gRPC status
+    assert (line["code"], denial_of(line).who, denial_of(line).why) == (200, f"{CLIENT}2", "no rule allows it")
