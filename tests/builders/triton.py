@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -177,6 +178,7 @@ class TritonProcess:
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
         self.process.wait(30)
+        self._end_group()
 
     def start(self) -> None:
         """Start it; it is not waited for."""
@@ -189,7 +191,8 @@ class TritonProcess:
             f"--grpc-restricted-protocol={CLOSED.removeprefix('metadata,inference,')}:presage-closed={SECRET}",
         ]  # fmt: skip
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(self._scratch)}, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            environment = {**os.environ, "TMPDIR": str(self._scratch)}
+            self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def hang(self) -> None:
         """Stop it where it stands, until SIGCONT: it takes calls, and answers none."""
@@ -200,6 +203,12 @@ class TritonProcess:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait(30)
+        self._end_group()
+
+    def _end_group(self) -> None:
+        """A stub outlives a server that was killed; a container would end with it."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     def log(self) -> str:
         return self._log.read_text(errors="replace")
