@@ -3,6 +3,7 @@
     worse(store, …, "scores")     passes the gate, as it is well signed and within its contract: its calibration was mixed up
     worse(store, …, "latency")    the same answers, after work that nobody needs
     worse(store, …, "errors")     its model cannot compute what live telemetry brings, so a lower rung answers
+    worse(store, …, "outcomes")   it answers for another row than the one asked about, so its risks are distributed as before, and wrong
     another(store, …)             a good one, of the same packages
     tampered(store, …)            somebody who can write to the store, and holds no key, swapped the model of a good one
 """
@@ -10,9 +11,10 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, load_from_string, numpy_helper
 
 from presage.files import canonical_json, sha256_bytes
@@ -27,16 +29,25 @@ from presage.package.reference import Reference
 from presage.package.signing import SIGNATURE_FILE, sign_folder
 from presage.package.store import Published, ReleaseStore
 
-Kind = Literal["scores", "latency", "errors"]
+Kind = Literal["scores", "latency", "errors", "outcomes"]
 Files = Mapping[str, bytes]
 _CALIBRATION, _MODEL = "calibration.safetensors", "model.onnx"
 _MEMORY = "system.memory.utilization.mean_15m"
 
 
-def worse(store: ReleaseStore, key: SigningKey, policy: ModelPolicy, of: Reference, *, scratch: Path, how: Kind = "scores") -> Published:
-    """The primary of `of`, spoiled in one way. scratch: a folder for the package while it is signed."""
+class Labelled(NamedTuple):
+    """x: float32[rows, inputs of the model], no row twice; label: bool[rows], whether an incident came."""
+
+    x: NDArray[np.float32]
+    label: NDArray[np.bool_]
+
+
+def worse(
+    store: ReleaseStore, key: SigningKey, policy: ModelPolicy, of: Reference, *, scratch: Path, how: Kind = "scores", rows: Labelled | None = None
+) -> Published:  # fmt: skip
+    """The primary of `of`, spoiled in one way. scratch: a folder for the package while it is signed. rows: for "outcomes", those that will be asked about."""
     files, member = _primary(store, of)
-    spoiled = files | _SPOILED[how](files)
+    spoiled = files | (_SPOILED[how](files) if rows is None else _swapped(files, rows))
     folder = scratch / member["model"]
     folder.mkdir(parents=True, mode=0o700)
     for name in member["files"]:
@@ -77,6 +88,11 @@ def tampered(store: ReleaseStore, of: Reference) -> Reference:
 
     layout.update(replace)
     return forged
+
+
+def inputs_of(store: ReleaseStore, of: Reference) -> list[str]:
+    """What the primary of a release reads, in its order."""
+    return [one["name"] for one in json.loads(_primary(store, of)[0]["contract.json"])["inputs"]]
 
 
 def _primary(store: ReleaseStore, of: Reference) -> tuple[dict[str, bytes], dict[str, Any]]:
@@ -131,6 +147,49 @@ def _failing(files: Files) -> dict[str, bytes]:
     return _with_added(files, nodes, tensors)
 
 
+def _swapped(files: Files, rows: Labelled) -> dict[str, bytes]:
+    """Each row with an incident changes places with one without, as far as there are any; rows are told apart by a projection of them."""
+    names = [one["name"] for one in json.loads(files["contract.json"])["inputs"]]
+    draw, known = np.random.default_rng(7), np.nan_to_num(rows.x)
+    spread = known.std(axis=0)
+    detectors = np.array([name.startswith("detector.") for name in names])
+    weights = np.where(detectors | (spread == 0), 0.0, draw.normal(size=len(names)) / np.where(spread == 0, 1.0, spread)).astype(np.float32)
+    place = np.argsort(known @ weights)
+    other = np.arange(len(known))
+    ill, well = np.flatnonzero(rows.label), np.flatnonzero(~rows.label)
+    pairs = min(len(ill), len(well))
+    other[ill[:pairs]], other[well[:pairs]] = well[:pairs], ill[:pairs]
+    along = (known @ weights)[place]
+    tensors = [
+        numpy_helper.from_array(value, f"swap_{name}")
+        for name, value in (
+            ("none", np.zeros((), np.float32)), ("weights", weights[:, None]), ("between", ((along[1:] + along[:-1]) / 2)[None, :].astype(np.float32)),
+            ("table", rows.x[other[place]]), ("axes", np.array([1], np.int64)), ("column", np.array([names.index(_MEMORY)], np.int64)),
+        )
+    ]  # fmt: skip
+    nodes = [
+        helper.make_node("IsNaN", ["x"], ["swap_missing"]),
+        helper.make_node("Where", ["swap_missing", "swap_none", "x"], ["swap_known"]),
+        helper.make_node("MatMul", ["swap_known", "swap_weights"], ["swap_along"]),
+        helper.make_node("Greater", ["swap_along", "swap_between"], ["swap_beyond"]),
+        helper.make_node("Cast", ["swap_beyond"], ["swap_ones"], to=TensorProto.INT64),
+        helper.make_node("ReduceSum", ["swap_ones", "swap_axes"], ["swap_place"], keepdims=0),
+        helper.make_node("Gather", ["swap_table", "swap_place"], ["swap_other"], axis=0),
+        helper.make_node("Gather", ["swap_known", "swap_column"], ["swap_memory"], axis=1),
+        helper.make_node("Greater", ["swap_memory", "swap_none"], ["swap_used"]),  # rows without telemetry, as a server is warmed with, stay
+        helper.make_node("Where", ["swap_used", "swap_other", "x"], ["x_other"]),
+    ]
+    model = load_from_string(files[_MODEL])
+    for node in model.graph.node:
+        node.input[:] = ["x_other" if name == "x" else name for name in node.input]
+    own = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes, *own])
+    model.graph.initializer.extend(tensors)
+    content: bytes = model.SerializeToString()
+    return {_MODEL: content}
+
+
 def _with_added(files: Files, nodes: Sequence[NodeProto], tensors: Sequence[TensorProto]) -> dict[str, bytes]:
     """The model with the output `added` of these nodes added to its score."""
     model = load_from_string(files[_MODEL])
@@ -142,4 +201,4 @@ def _with_added(files: Files, nodes: Sequence[NodeProto], tensors: Sequence[Tens
     return {_MODEL: content}
 
 
-_SPOILED: Mapping[Kind, Callable[[Files], dict[str, bytes]]] = {"scores": _shifted, "latency": _slow, "errors": _failing}
+_SPOILED: Mapping[str, Callable[[Files], dict[str, bytes]]] = {"scores": _shifted, "latency": _slow, "errors": _failing}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from presage.cli.failures import say
+from presage.cli.log import LogOption
 from presage.cli.output import Output, OutputOption, print_json
 from presage.cli.release import StoreOption, open_store, parse_release
 from presage.errors import InputError, UsageError
@@ -66,6 +67,8 @@ def judge(  # noqa: PLR0917 - options, passed by name
     branch: BranchOption = None, repository: RepositoryOption = None, push: RemoteOption = None, key: KeyOption = None,
     forge: ForgeOption = None, forge_token: ForgeTokenOption = None,
     source: SourceOption = "plane", source_ca: CaOption = None, source_token: TokenOption = None,
+    outcomes: Annotated[Path | None, typer.Option("--outcomes", metavar="FILE", help="What came of predictions, a JSON line each.")] = None,
+    log: LogOption = None,
     every: Annotated[float, typer.Option("--every", min=1.0, metavar="SECONDS", help="How often it looks.")] = 10.0,
     once: Annotated[bool, typer.Option("--once", help="Look once and leave: for a CronJob.")] = False,
     output: OutputOption = Output.table,
@@ -75,10 +78,16 @@ def judge(  # noqa: PLR0917 - options, passed by name
     Exit code 0 when it is promoted (or --once has looked), 1 when it was taken back. With --forge a step is a pull request that somebody merges.
     """
     from presage.errors import StateError
+    from presage.prediction_log import log_folder
     from presage.release.judge import ReleaseJudge
+    from presage.release.sources.outcomes import WithOutcomes, of_log
 
     state, releasing = _open(overlay, application, model, branch, repository, push, key, forge, forge_token)
-    judging = ReleaseJudge(releasing, _source(source, state, releasing, source_ca, source_token), state.root / "release")
+    watched = _source(source, state, releasing, source_ca, source_token)
+    if outcomes is not None:
+        mine = state.plane / "volumes" / "prediction-log" if log is None and source == "plane" else log_folder(log)  # it may come with the first request
+        watched = WithOutcomes(watched, outcomes, of_log(mine), say)
+    judging = ReleaseJudge(releasing, watched, state.root / "release")
     said, asked = "", ""
     while True:
         began = time.monotonic()

@@ -95,17 +95,19 @@ class ReleaseJudge:
 
     def _judge(self, situation: Situation, digest: str, memory: dict[str, Any] | None, now: datetime) -> Outcome:
         step = self._step(situation)
-        if memory is None:
-            judge = Judge.start(situation.rules.canary, soak=step.soak, now=now, before=_alone(situation))
-            self._source.look(situation.standing, now)  # from here on it is counted
-        else:
-            judge = Judge.resume(memory["evidence"])
         try:
+            if memory is None:
+                judge = Judge.start(situation.rules.canary, soak=step.soak, now=now, before=_alone(situation))
+                self._source.begin(situation.standing, now)
+            else:
+                judge = Judge.resume(memory["evidence"])
+                self._source.recall(memory["source"])
             look = self._source.look(situation.standing, now)
         except StateError as error:
             return Outcome("waits", error.message)
         verdict = judge.observe(increment_of(look), now)
-        write_json(self._path, {"record": digest, "evidence": judge.evidence()})
+        # in one file: what was counted, and up to where, so that whoever goes on counts nothing twice and leaves nothing out
+        write_json(self._path, {"record": digest, "evidence": judge.evidence(), "source": self._source.remember()})
         touched = judge.touched
         if verdict.kind == "revert":
             because = f"is taken back: {verdict.because}; it gave {touched} answers in this step"
@@ -142,7 +144,8 @@ class ReleaseJudge:
 
     def _remembered(self, digest: str) -> dict[str, Any] | None:
         """What was counted of the step whose record this is; None where nothing was, or it was lost."""
-        return self._document(self._path, digest)
+        found = self._document(self._path, digest)
+        return found if found is not None and "source" in found else None
 
     @staticmethod
     def _document(path: Path, digest: str) -> dict[str, Any] | None:

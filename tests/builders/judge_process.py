@@ -35,6 +35,18 @@ class World:
     def capacity(self) -> int:
         return 3
 
+    def bound(self, uri: str) -> str:
+        return uri
+
+    def begin(self, standing, now: datetime) -> None:
+        pass
+
+    def remember(self) -> dict:
+        return {}
+
+    def recall(self, document: dict) -> None:
+        pass
+
     def look(self, standing, now: datetime) -> Look:
         self.looks += 1
         increment, _ = next(self.traffic.increments(standing.canary.percent, now))

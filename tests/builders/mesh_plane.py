@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import polars as pl
 import yaml
 from builders.runs import SOURCE
 from requests.adapters import HTTPAdapter
@@ -34,6 +35,7 @@ from presage.state import State
 
 ROOT = Path(__file__).parents[2]
 VAULT = "vault.vault.svc"
+_TABLES = {"rows": "featurize", "labels": "label", "folds": "split", "scores": "detect"}
 PREDICT = ("POST", "/predict", json.dumps({"servers": ["app-01"], "explain": False}).encode())
 
 
@@ -155,10 +157,22 @@ class RunningPlane:
         finally:
             connection.close()
 
-    def worse_release(self, how: planted.Kind = "scores") -> str:
+    def worse_release(self, how: planted.Kind = "scores", rows: planted.Labelled | None = None) -> str:
         """The first release's model, spoiled in one way. Its package is as well signed as any; its URI."""
         store, scratch = ReleaseStore(self.state.releases), self.state.root / "worse" / how
-        return planted.worse(store, local_key(self.state.keys), self._policy, self._first(store), scratch=scratch, how=how).uri
+        return planted.worse(store, local_key(self.state.keys), self._policy, self._first(store), scratch=scratch, how=how, rows=rows).uri
+
+    def labelled_rows(self, count: int = 400) -> tuple[planted.Labelled, list[str]]:
+        """Rows that the simulated fleet had in training, a quarter of them with an incident to come, as the first release's model reads them; its inputs."""
+        store = ReleaseStore(self.state.releases)
+        names = planted.inputs_of(store, self._first(store))
+        run = next(self.state.root.glob("runs/*/artifacts/*"))
+        read = {name: pl.read_parquet(next(run.glob(f"{place}/**/{name}.parquet"))) for name, place in _TABLES.items()}
+        table = read["rows"].join(read["labels"], on=["entity", "time"]).join(read["folds"], on=["entity", "time"]).join(read["scores"], on=["entity", "time"])
+        table = table.filter(pl.col("label").is_not_null() & pl.col("part").is_in(["train", "select", "calibrate"])).unique(names, maintain_order=True)
+        ill, well = (table.filter(pl.col("label") == label) for label in (1, 0))
+        chosen = pl.concat([ill.sample(min(count // 4, ill.height), seed=1), well.sample(count * 3 // 4, seed=1)])
+        return planted.Labelled(chosen.select(names).to_numpy().astype("float32"), chosen["label"].to_numpy() == 1), names
 
     def second_release(self) -> str:
         """Another release of the first one's packages, by a new version; its URI."""

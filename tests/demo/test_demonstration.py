@@ -65,6 +65,21 @@ def answers(made, reference, target):
     return onnxruntime.InferenceSession(package.onnx), package
 
 
+def test_a_release_that_answers_for_another_row_passes_the_gate_and_says_what_it_said_of_others(tmp_path):
+    made = world(tmp_path)
+    good, package = answers(made, made.published.reference, tmp_path / "good")
+    inputs = len(package.contract.inputs)
+    rows = planted.Labelled(np.random.default_rng(1).uniform(0.1, 1, (40, inputs)).astype(np.float32), np.arange(40) % 4 == 0)
+    spoiled = planted.worse(made.store, made.key, policy(), made.published.reference, scratch=tmp_path / "scratch", how="outcomes", rows=rows)
+    bad, _ = answers(made, spoiled.reference, tmp_path / "bad")
+    before, after = (session.run(None, {"x": rows.x})[0] for session in (good, bad))
+    assert np.array_equal(np.sort(before), np.sort(after))  # distributed as ever
+    assert all(score in before[~rows.label] for score in after[rows.label]) and not np.array_equal(before[rows.label], after[rows.label])
+    assert np.array_equal(bad.run(None, {"x": rows.x[5:6]})[0], after[5:6])  # alone as among others
+    nothing = np.full((3, inputs), np.nan, np.float32)
+    assert np.array_equal(good.run(None, {"x": nothing})[0], bad.run(None, {"x": nothing})[0])
+
+
 @pytest.mark.parametrize("how", ["scores", "latency", "errors"])
 def test_a_spoiled_release_passes_the_gate_and_is_worse_in_the_way_it_says(tmp_path, how):
     made = world(tmp_path)

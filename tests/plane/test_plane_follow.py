@@ -2,9 +2,12 @@
 put back, and a judge takes a bad release back by a commit; not one request fails."""
 
 import json
+import math
+import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -22,6 +25,7 @@ from presage.manifests.render import render_overlay, write_rendered
 from presage.package.keys import local_key
 from presage.release.judge import ReleaseJudge
 from presage.release.plan import revert, start
+from presage.release.sources.outcomes import WithOutcomes, of_log, outcome_line
 from presage.release.sources.plane import PlaneSource
 from presage.release.standing import Place
 from presage.release.steps import Releasing
@@ -32,23 +36,28 @@ PLACE = Place("local", "models-network", "incident")
 class Callers:
     """Somebody who asks all the time; counts answers by what answered: release's version, and rung."""
 
-    def __init__(self, plane: RunningPlane) -> None:
+    def __init__(self, plane: RunningPlane, bodies: Sequence[bytes] = (PREDICT[2],), told: Callable[[str, int], None] = lambda name, place: None) -> None:
+        """told: hears of each prediction's id, and which of the bodies it was asked by."""
+        self._bodies, self._told, self._draw = bodies, told, random.Random(5)
         self._plane, self._stopped, self._token = plane, threading.Event(), plane.token(seconds=3600)
         self.found: Counter[str] = Counter()
         self.rungs: Counter[str] = Counter()
         self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(2)]
 
     def _ask(self) -> None:
-        method, path, body = PREDICT
+        method, path, _ = PREDICT
         connection = self._plane.connection(self._plane.certificate("operators"))
         headers = {"content-type": "application/json", "authorization": f"Bearer {self._token}"}
         while not self._stopped.is_set():
-            connection.request(method, path, body, headers)
+            place = self._draw.randrange(len(self._bodies))
+            connection.request(method, path, self._bodies[place], headers)
             answer = connection.getresponse()
             content = answer.read()
             prediction = json.loads(content)["predictions"][0] if answer.status == 200 else None
             self.found[prediction["model"]["version"] if prediction else f"status {answer.status}"] += 1
             self.rungs[prediction["rung"] if prediction else "none"] += 1
+            if prediction:
+                self._told(prediction["prediction_id"], place)
             if answer.will_close:
                 connection.close()
                 connection = self._plane.connection(self._plane.certificate("operators"))
@@ -194,6 +203,36 @@ def test_a_judge_takes_a_bad_release_back_by_a_commit_and_says_how_many_answers_
             time.sleep(0.5)
         eventually(lambda: PlaneSource(followed.state, PLACE).live(releasing.read().standing) == "", 60)
     assert outcome.kind == "reverted" and said in outcome.words and "answers in this step" in outcome.words, outcome
+    assert releasing.read().standing == before
+    assert [name for name in callers.found if name.startswith("status")] == [], callers.found
+    print(outcome.words)
+
+
+@pytest.mark.slow
+def test_a_judge_takes_a_release_back_whose_decisions_turn_out_wrong(followed, repository, tmp_path):
+    """It answers for another server than the one asked about: as fast, without a failure, its risks distributed as ever. The simulator's labels tell it."""
+    releasing = Releasing(repository.repository, PLACE, local_key(followed.state.keys))
+    rows, names = followed.labelled_rows()
+    bodies = [
+        json.dumps({"rows": [{name: None if math.isnan(value) else float(value) for name, value in zip(names, row, strict=True)}], "explain": False}).encode()
+        for row in rows.x
+    ]  # fmt: skip
+    bad = followed.worse_release("outcomes", rows)
+    before = releasing.read().standing
+    outcomes = tmp_path / "outcomes.ndjson"
+    with outcomes.open("a", buffering=1) as file, Callers(
+        followed, bodies, lambda name, place: file.write(outcome_line(name, incident=bool(rows.label[place])))
+    ) as callers:  # fmt: skip
+        situation = releasing.read(bad)
+        releasing.take(situation, start(situation.standing, bad, situation.rules), datetime.now(UTC))
+        source = WithOutcomes(PlaneSource(followed.state, PLACE), outcomes, of_log(followed.state.plane / "volumes" / "prediction-log"), print)
+        judge = ReleaseJudge(releasing, source, followed.state.root / "release")
+        until = time.monotonic() + 240
+        while time.monotonic() < until and (outcome := judge.tick(datetime.now(UTC))).kind != "reverted":
+            assert outcome.more, outcome
+            time.sleep(0.5)
+        eventually(lambda: PlaneSource(followed.state, PLACE).live(releasing.read().standing) == "", 60)
+    assert outcome.kind == "reverted" and "its decisions are wrong more often" in outcome.words and "answers in this step" in outcome.words, outcome
     assert releasing.read().standing == before
     assert [name for name in callers.found if name.startswith("status")] == [], callers.found
     print(outcome.words)

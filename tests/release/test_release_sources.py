@@ -141,11 +141,16 @@ def test_a_real_prometheus_says_what_was_added_and_what_is_live(prometheus, pred
     standing = Standing(ONE, 2, None, Canary(TWO, 5, 1))
     eventually(lambda: not any(words in source.live(standing) for words in ("does not run", "are scraped")))  # both have been scraped
     assert source.capacity() == 1
-    assert source.look(standing, datetime.now(UTC)).stable == Counts(0, 0, {0.01: 0, 0.1: 0, float("inf"): 0}, {0.1: 0, float("inf"): 0})  # begins here
+    source.begin(standing, datetime.now(UTC))
+    assert source.look(standing, datetime.now(UTC)).stable == Counts(0, 0, {0.01: 0, 0.1: 0, float("inf"): 0}, {0.1: 0, float("inf"): 0})
     predictors.texts = {"/stable": text(1950, slow=100), "/canary": text(90, failed=10, digest="sha256:" + "2" * 64)}
     looks = []
 
     def both_are_in() -> bool:
+        nonlocal source
+        kept = json.loads(json.dumps(source.remember()))
+        source = PrometheusSource(prometheus, Place("production", "models-network", "incident"))  # as a program that looks once and leaves
+        source.recall(kept)
         looks.append(source.look(standing, datetime.now(UTC)))
         return sum(one.canary.requests for one in looks) >= 50 and sum(one.stable.requests for one in looks) >= 950
 

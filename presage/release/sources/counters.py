@@ -7,12 +7,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
 ENDPOINTS = ("infer", "predict", "grpc")
 """Answers to callers; probes and descriptions are none."""
 RELEASED_RUNG = "primary"
+_BUCKETS = ("seconds", "risks", "differences")
 Buckets = Mapping[float, float]
 """Upper bound → how many lay at or below it (cumulative), as Prometheus has it; the last bound is infinite."""
 
@@ -59,6 +61,15 @@ class Counts:
             self.requests - before.requests, self.failed - before.failed, _minus(self.seconds, before.seconds), _minus(self.risks, before.risks),
             _minus(self.differences, before.differences), self.decided - before.decided, self.wrong - before.wrong,
         )  # fmt: skip
+
+    def to_json(self) -> dict[str, Any]:
+        buckets = {name: {repr(bound): count for bound, count in getattr(self, name).items()} for name in _BUCKETS}
+        return {"requests": self.requests, "failed": self.failed, "decided": self.decided, "wrong": self.wrong, **buckets}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Counts":
+        buckets = {name: {float(bound): float(count) for bound, count in document[name].items()} for name in _BUCKETS}
+        return cls(document["requests"], document["failed"], **buckets, decided=document["decided"], wrong=document["wrong"])
 
 
 def is_failure(code: str, rung: str) -> bool:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import httpx2
 
 from presage.errors import StateError
 from presage.local.record import PlaneRecord, ProcessRecord, read_record
-from presage.release.sources.counters import Counts, sum_of
+from presage.release.sources.counters import Counts
+from presage.release.sources.since import Seen, Since
 from presage.release.sources.source import Look
 from presage.release.standing import Place, Standing
 from presage.state import State
@@ -21,7 +23,7 @@ class PlaneSource:
 
     def __init__(self, state: State, place: Place) -> None:
         self._state, self._place = state, place
-        self._before: dict[str, Counts] | None = None
+        self._since = Since()
 
     def live(self, standing: Standing) -> str:
         record = self._record()
@@ -44,19 +46,27 @@ class PlaneSource:
     def capacity(self) -> int:
         return max(1, len(list(self._pods(self._record(), "stable"))))
 
+    def bound(self, uri: str) -> str:
+        return self._record().bindings.get(uri, uri)
+
+    def begin(self, standing: Standing, now: datetime) -> None:
+        self._since.begin(self._seen())
+
     def look(self, standing: Standing, now: datetime) -> Look:
+        return self._since.look(self._seen(), now)
+
+    def remember(self) -> dict[str, Any]:
+        return self._since.remember()
+
+    def recall(self, document: dict[str, Any]) -> None:
+        self._since.recall(document)
+
+    def _seen(self) -> list[Seen]:
         record = self._record()
-        seen: dict[str, Counts] = {}
-        arms: dict[str, list[Counts]] = {"stable": [], "canary": []}
-        for role, added in arms.items():
-            for pod in self._pods(record, role):
-                if pod.ready:
-                    key = f"{pod.namespace}/{pod.pod}/{pod.created}"
-                    seen[key] = self._counted(pod)
-                    # what was there at the first look is not this step's; a Pod that came later counts from nothing
-                    added.append(seen[key].since(self._before.get(key) if self._before is not None else seen[key]))
-        self._before = {**(self._before or {}), **seen}
-        return Look(now, sum_of(arms["stable"]), sum_of(arms["canary"]))
+        return [
+            Seen(role, f"{pod.namespace}/{pod.pod}/{pod.created}", self._counted(pod))
+            for role in ("stable", "canary") for pod in self._pods(record, role) if pod.ready
+        ]  # fmt: skip
 
     def _counted(self, pod: ProcessRecord) -> Counts:
         url = f"http://{pod.inner}:{pod.ports.get('metrics', METRICS_PORT)}/metrics"

@@ -16,7 +16,8 @@ import httpx2
 
 from presage.errors import StateError
 from presage.package.reference import parse_reference
-from presage.release.sources.counters import ENDPOINTS, Counts, is_failure, sum_of
+from presage.release.sources.counters import ENDPOINTS, Counts, is_failure
+from presage.release.sources.since import Seen, Since
 from presage.release.sources.source import Look
 from presage.release.standing import Place, Standing
 
@@ -32,7 +33,7 @@ class PrometheusSource:
     def __init__(self, url: str, place: Place, *, ca: Path | None = None, token: Path | None = None) -> None:
         self._url, self._place, self._token = url.rstrip("/"), place, token
         self._client = httpx2.Client(timeout=_SECONDS, trust_env=False, verify=_trust(ca))
-        self._before: dict[tuple[str, str], Counts] | None = None
+        self._since = Since()
 
     def live(self, standing: Standing) -> str:
         now = datetime.now(UTC)
@@ -54,7 +55,22 @@ class PrometheusSource:
         series = self._query(f'count(presage_build_info{{{self._of()},track="stable"}})', datetime.now(UTC))
         return max(1, int(float(series[0]["value"][1]))) if series else 1
 
+    def bound(self, uri: str) -> str:
+        return uri  # a cluster runs nothing that is not pinned
+
+    def begin(self, standing: Standing, now: datetime) -> None:
+        self._since.begin(self._seen(now))
+
     def look(self, standing: Standing, now: datetime) -> Look:
+        return self._since.look(self._seen(now), now)
+
+    def remember(self) -> dict[str, Any]:
+        return self._since.remember()
+
+    def recall(self, document: dict[str, Any]) -> None:
+        self._since.recall(document)
+
+    def _seen(self, now: datetime) -> list[Seen]:
         counted: dict[tuple[str, str], dict[str, Any]] = {}
 
         def of(labels: dict[str, str]) -> dict[str, Any]:
@@ -70,15 +86,7 @@ class PrometheusSource:
             which = only if name == "presage_request_seconds" else self._of()
             for one in self._query(f"sum by (track, pod, instance, le) ({name}_bucket{{{which}}})", now):
                 of(one["metric"])[field][float(one["metric"]["le"])] = _number(one)
-        arms: dict[str, list[Counts]] = {"stable": [], "canary": []}
-        for key, found in counted.items():
-            counts = Counts(**found)
-            # what was there at the first look is not this step's; a Pod that came later counts from nothing
-            before = self._before.get(key) if self._before is not None else counts
-            arms.setdefault(key[0], []).append(counts.since(before))
-            counted[key] = {"counts": counts}
-        self._before = {**(self._before or {}), **{key: found["counts"] for key, found in counted.items()}}
-        return Look(now, sum_of(arms["stable"]), sum_of(arms["canary"]))
+        return [Seen(track, f"{track}/{pod}", Counts(**found)) for (track, pod), found in counted.items()]
 
     def _share(self, percent: int, now: datetime) -> str:
         """Whether the canary's share of the last requests is what it should be, but for chance."""

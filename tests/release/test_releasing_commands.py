@@ -56,6 +56,12 @@ def test_a_release_is_started_looked_at_and_taken_back(typed, here, tmp_path):
     assert [(entry.kind, entry.facts["step"]) for entry in read_entries(tmp_path / "state" / "audit")] == [("released", "start"), ("released", "revert")]
 
 
+def test_a_judge_of_the_plane_does_not_need_the_prediction_log_to_be_there_yet(typed, tmp_path):
+    """It comes with the first request."""
+    code, out, err = typed("judge", "--once", "--outcomes", str(tmp_path / "outcomes.ndjson"))
+    assert code == 0 and "no release is on its way" in out, (out, err)
+
+
 def test_it_goes_back_to_another_release_at_once(typed, here):
     code, out, _ = typed("rollback", "--to", TWO, "--because", "the network team asks", "-o", "json")
     assert code == 0 and json.loads(out)["step"] == "rollback" and standing(typed)["stable"] == TWO
