@@ -65,7 +65,7 @@ class Gathering:
                 written += self._read(path, at)
             # Whoever waits longest is first, and nobody behind is told before: no log is starved by others.
             for path, held in sorted(self._held.items(), key=lambda one: one[1].since or 0.0):
-                if held.since is None or (self._cadence is not None and not self._cadence.is_due(held.groups, self._cadence.clock() - held.since)):
+                if held.since is None or (self._cadence is not None and not self._cadence.is_due(path, held.groups, self._cadence.clock() - held.since)):
                     continue
                 if self._cadence is not None and not self._cadence.affords(len(held.groups)):
                     break
@@ -143,7 +143,7 @@ class Gathering:
     def _append(self, path: Path, groups: Iterable[Group], place: Place, end: int, at: datetime) -> list[Entry]:
         groups = list(groups)
         if self._cadence is not None:
-            self._cadence.told(groups)
+            self._cadence.told(path, groups)
         log = AuditLog.open(self._audit) if groups else None
         where: dict[str, Fact] = {"log": path.name, "file": _name(path), "generation": place.generation, "from": place.to, "to": end}
         return [log.append(KIND, group.who, _facts(group) | where, at=at) for group in groups if log is not None]

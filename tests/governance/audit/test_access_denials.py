@@ -216,13 +216,13 @@ def test_a_new_caller_is_told_at_once_under_noise_and_noise_once_a_minute(tmp_pa
 def test_whoever_times_bursts_in_many_logs_gets_no_more_than_the_budget(tmp_path):
     running, entries, wrote = Running(tmp_path), [], 0
     for n in range(60):  # two minutes
-        for log in range(3):
+        for log in range(5):
             lines = [line(time=f"{n}", principal=f"spiffe://{n}.{who}", path=f"/{n}", **DENIED) for who in range(33)]
             write(tmp_path / f"{log}.access.log", *lines)
             wrote += len(lines)
         entries += running.bring()
     assert 2 * BUDGET <= len(entries) <= 3 * BUDGET
-    assert {entry.facts["log"] for entry in entries} == {f"{log}.access.log" for log in range(3)}
+    assert {entry.facts["log"] for entry in entries} == {f"{log}.access.log" for log in range(5)}
     entries += gather(sorted(tmp_path.glob("*.access.log")), tmp_path / "denials", tmp_path / "audit", at=AT)
     assert sum(entry.facts["count"] for entry in entries) == wrote
 
