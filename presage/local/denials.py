@@ -7,6 +7,7 @@ some entries a minute and not one a request. The last reading, when the plane en
 import asyncio
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,9 +37,9 @@ async def keep(root: Path) -> None:
         await asyncio.sleep(AFTER_FAILURE if said else EVERY)
         try:
             await asyncio.to_thread(tell)
-        except (PresageError, OSError) as error:
+        except Exception as error:  # a fault of ours, too: the plane ends with any task of its own that does
             if str(error) != said:
-                print(f"denials are missing from the audit log: {error}", file=sys.stderr, flush=True)
+                _say(error)
             said = str(error) or "?"
         else:
             said = ""
@@ -48,5 +49,11 @@ def tell_the_last(root: Path) -> None:
     """At the end of a plane."""
     try:
         telling(root, at_once=True)()
-    except (PresageError, OSError) as error:
-        print(f"denials are missing from the audit log: {error}", file=sys.stderr, flush=True)
+    except Exception as error:  # what is left to do at a plane's end is done all the same
+        _say(error)
+
+
+def _say(error: Exception) -> None:
+    if not isinstance(error, PresageError | OSError):
+        traceback.print_exception(error)
+    print(f"denials are missing from the audit log: {error}", file=sys.stderr, flush=True)
