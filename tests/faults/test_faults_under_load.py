@@ -136,7 +136,7 @@ def test_callers_on_a_bad_line_harm_nobody_else(serving_site, tmp_path, fault, c
                 except OSError:
                     continue
                 if fault == "latency":  # all arrive whole: a bad line, not 2000 rows in one moment, which are shed, whoever sent the last of them
-                    time.sleep(0.05)
+                    time.sleep(0.01)
             began = time.monotonic()
             callers.until(lambda status, rung, because: status == 200, began + 2.5)  # longer than the server's patience
             for line in lines:
