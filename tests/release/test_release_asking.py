@@ -238,7 +238,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.slow
-@settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(points=st.lists(st.integers(1, 60), min_size=3, max_size=8), draw=st.randoms(use_true_random=False))
 def test_killed_between_any_two_calls_of_git_or_of_the_forge_it_asks_for_each_step_once(source, key, tmp_path_factory, points, draw: random.Random):
     folder = tmp_path_factory.mktemp("killed")

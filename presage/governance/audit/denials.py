@@ -1,7 +1,7 @@
 """Access denials, read from the access logs of proxies: pure.
 
     denial = denial_of(line)              # one JSON object of an access log; None where nobody was denied anything
-    groups = grouped(denials)             # who, what and why, with how often
+    groups.add(denial)                    # Groups: who, what and why, with how often
 
 Envoy's own words decide (response code details, the reason why TLS failed), whatever the code is: a denied gRPC call is answered 200. What came from behind
 is known by its code alone, and told once: by the gateway, which knows the client; by the sidecar only of whoever did not come through the gateway.
@@ -9,7 +9,7 @@ What others wrote (paths, names in certificates) is cut, never makes more than M
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -68,7 +68,10 @@ class Group:
 
 
 class Groups:
-    """Alike together, in the order of their first ones. The same denials in the same order make the same groups."""
+    """Alike together, in the order of their first ones; MOST kinds at most, what does not fit is counted as OTHERS.
+
+    The same denials in the same order make the same groups.
+    """
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str, str], Group] = {}
@@ -99,14 +102,6 @@ class Groups:
             what = OTHER_PATHS
         key = (who, what, why)
         return key if key in self._found or len(self._found) < MOST - 1 else (OTHERS, OTHERS, OTHERS)
-
-
-def grouped(denials: Iterable[Denial]) -> Groups:
-    """MOST kinds at most; what does not fit is counted as OTHERS."""
-    found = Groups()
-    for one in denials:
-        found.add(one)
-    return found
 
 
 def is_claim(who: str) -> bool:

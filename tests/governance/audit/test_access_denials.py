@@ -7,13 +7,14 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
+from builders.kills import Killed, killing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from presage.cli import main
 from presage.governance.audit import gathering, read_entries
 from presage.governance.audit.cadence import BUDGET, Cadence
-from presage.governance.audit.denials import FEW, GATEWAY, MOST, NAMELESS, NOBODY, OTHER_CLAIMS, OTHER_PATHS, OTHERS, UNNAMED, denial_of, grouped
+from presage.governance.audit.denials import FEW, GATEWAY, MOST, NAMELESS, NOBODY, OTHER_CLAIMS, OTHER_PATHS, OTHERS, UNNAMED, Groups, denial_of
 from presage.governance.audit.gathering import Gathering, gather
 
 AT = datetime(2026, 11, 26, 9, tzinfo=UTC)
@@ -115,7 +116,10 @@ def test_a_flood_is_a_few_entries_and_nobody_is_left_out(tmp_path):
 def test_junk_of_one_caller_hides_no_other():
     junk = [line(path=f"/{n}", **DENIED) for n in range(1000)]
     claims = [connection("CERTIFICATE_VERIFY_FAILED:_certificate_has_expired", principal=f"spiffe://{n}", sni=f"{n}") for n in range(1000)]
-    found = {group.who: group for group in grouped(map(denial_of, [*junk, *claims, line(principal="spiffe://late", path="/v2", **DENIED)]))}
+    groups = Groups()
+    for told in (*junk, *claims, line(principal="spiffe://late", path="/v2", **DENIED)):
+        groups.add(denial_of(told))
+    found = {group.who: group for group in groups}
     assert found["spiffe://late"].what == "POST /v2" and OTHERS not in found
     assert found[CHECKOUT].what == OTHER_PATHS and found[CHECKOUT].count == 1000 - FEW
     assert found[OTHER_CLAIMS].what == OTHER_PATHS and len([who for who in found if who.startswith("claims ")]) == FEW
@@ -274,10 +278,6 @@ def test_a_torn_line_waits_and_a_file_that_was_replaced_or_emptied_is_read_from_
     assert told() == 0
 
 
-class Killed(BaseException):
-    """What SIGKILL is to a program: nothing after it runs."""
-
-
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.sampled_from(["/1", "/2"])), min_size=1, max_size=6)),
@@ -299,28 +299,13 @@ def test_killed_at_any_moment_each_denial_is_counted_once(tmp_path_factory, step
     folder = tmp_path_factory.mktemp("denials")
     log, wrote, left, clock = folder / "gateway.access.log", Counter(), [0], Clock()
     unread, lost = Counter(), Counter()
-    append, write_place = gathering.AuditLog.append, gathering.write_place
     log.touch()
-
-    def killing(original):
-        def call(*words, **named):
-            left[0] -= 1
-            if left[0] == 0:
-                raise Killed
-            done = original(*words, **named)
-            left[0] -= 1
-            if left[0] == 0:
-                raise Killed
-            return done
-
-        return call
 
     def begun() -> Gathering:
         return Gathering(folder / "state", folder / "audit", cadence=Cadence(clock) if held_back else None)
 
     running = begun()
-    gathering.AuditLog.append, gathering.write_place = killing(append), killing(write_place)
-    try:
+    with killing(left, (gathering.AuditLog, "append"), (gathering, "write_place")):
         for step, (kind, value) in enumerate([*steps, ("gather", 0)]):
             if kind == "write":
                 for n, (who, path) in enumerate(value):
@@ -343,8 +328,6 @@ def test_killed_at_any_moment_each_denial_is_counted_once(tmp_path_factory, step
                 log.write_text("")
         left[0] = 0
         gather([log], folder / "state", folder / "audit", at=AT)
-    finally:
-        gathering.AuditLog.append, gathering.write_place = append, write_place
     told = Counter()
     for entry in read_entries(folder / "audit"):
         told[entry.facts["who"], entry.facts["what"]] += entry.facts["count"]

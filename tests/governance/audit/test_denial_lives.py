@@ -5,6 +5,7 @@ import os
 from contextlib import suppress
 from datetime import UTC, datetime
 
+from builders.kills import Killed, killing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,29 +23,11 @@ STEPS = st.lists(
 )  # fmt: skip
 
 
-class Killed(BaseException):
-    """What SIGKILL is to a program: nothing after it runs."""
-
-
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_over_all_lives_nothing_is_counted_twice_and_only_what_a_log_took_with_it_is_lost(tmp_path_factory, steps):
     folder = tmp_path_factory.mktemp("lives")
     log, clock, left = folder / "gateway.access.log", [0.0], [0]
-    append, write = gathering.AuditLog.append, gathering.write_place
-
-    def killing(original):
-        def call(*words, **named):
-            left[0] -= 1
-            if left[0] == 0:
-                raise Killed
-            done = original(*words, **named)
-            left[0] -= 1
-            if left[0] == 0:
-                raise Killed
-            return done
-
-        return call
 
     def reader():
         return Gathering(folder / "denials", folder / "audit", cadence=Cadence(lambda: clock[0]))
@@ -54,8 +37,7 @@ def test_over_all_lives_nothing_is_counted_twice_and_only_what_a_log_took_with_i
 
     made, in_log, losable, n = reader(), [], set(), 0
     wrote: list[str] = []
-    gathering.AuditLog.append, gathering.write_place = killing(append), killing(write)
-    try:
+    with killing(left, (gathering.AuditLog, "append"), (gathering, "write_place")):
         for kind, value in steps:
             if kind == "write":
                 for _ in range(value):
@@ -97,8 +79,6 @@ def test_over_all_lives_nothing_is_counted_twice_and_only_what_a_log_took_with_i
         with suppress(Killed):
             Gathering(folder / "denials", folder / "audit").bring([log], at=AT)
             made.bring([log], at=AT)
-    finally:
-        gathering.AuditLog.append, gathering.write_place = append, write
     entries = [entry for entry in read_entries(folder / "audit") if entry.kind == "access-denied"] if (folder / "audit").is_dir() else []
     assert sum(entry.facts["count"] for entry in entries) <= len(wrote)
     names = [entry.facts["who"] for entry in entries if entry.facts["who"].startswith("spiffe")]
