@@ -10,14 +10,14 @@ same commit; the way back goes straight to the branch, where the forge lets it.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from presage.errors import InputError
+from presage.errors import InputError, StateError
 from presage.files import sha256_bytes
 from presage.governance.compiling import compile_policies, write_files
 from presage.governance.repository import Policies
@@ -138,7 +138,9 @@ class Releasing:
                 if self.told is not None:
                     self.told(taken, now)
                 if self.asking is not None:
-                    self.asking.close_forward(self._name(situation, change, reference), f"The release was taken back by {taken.commit[:12]}.")
+                    # The way back is done, whether its forge answers or not; what stays open there conflicts with it, so nobody merges it unseen.
+                    with suppress(StateError):
+                        self.asking.close_forward(self._name(situation, change, reference), f"The release was taken back by {taken.commit[:12]}.")
                 return taken
         facts = {"step": change.step, "release": str(reference), "because": words}
         request = self.asking.ask(self.repository, situation.commit, self._name(situation, change, reference), written, facts)

@@ -2,6 +2,7 @@
 committed here that the remote does not have."""
 
 import random
+import subprocess
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,7 +20,7 @@ from presage.package.reference import parse_reference
 from presage.release.asking import Asking, Closed
 from presage.release.forge import Forge
 from presage.release.judge import COME_UP, ReleaseJudge
-from presage.release.plan import revert, start
+from presage.release.plan import advance, revert, start
 from presage.release.records import read_records
 from presage.release.repository import Moved, Protected, Repository
 from presage.release.steps import Releasing
@@ -220,6 +221,18 @@ def test_a_remote_or_a_forge_that_is_out_changes_nothing_and_is_said(here, forge
     with pytest.raises(StateError, match="Bad credentials"):
         one.take(situation, start(situation.standing, TWO, situation.rules), BEGAN)
     assert forge.git("branch", "--list", "release/*") == "" and forge.requests == []
+
+
+def test_a_way_back_needs_no_forge_where_the_branch_can_be_pushed(here, forge, key, tmp_path):
+    one = releasing(here, forge, key, tmp_path)
+    begun(one, forge)
+    situation = one.read()
+    one.take(situation, advance(situation.standing, situation.rules, 3, situation.original), BEGAN)
+    forge.token.write_text("bad")
+    taken = one.take(situation, revert(situation.standing, situation.original), BEGAN)
+    assert taken.commit == forge.git("rev-parse", "main") and steps(forge, key) == ["start", "revert"]
+    with pytest.raises(subprocess.CalledProcessError):  # what stayed open conflicts
+        forge.merge(2)
 
 
 def test_a_way_back_that_a_person_closed_holds_too(here, forge, key, tmp_path):
