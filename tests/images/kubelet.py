@@ -1,7 +1,7 @@
 """A rendered Pod's containers run by podman, with what the manifest says of them and nothing else.
 
     pod = Pod.rendered("incident-predictor", folder)
-    done = pod.run_init(podman, image, "storage-initializer")
+    code, said, left = pod.run(podman, image, "storage-initializer")       an init container, or a job's, to its end
     with pod.start(podman, image, "kserve-container") as running: running.ask("GET", "/v2/health/ready")
 
 Volumes are folders of `folder`, owned as fsGroup has it; ConfigMaps hold what the manifests say. The Pod has no network but its own
@@ -47,9 +47,10 @@ class Pod:
     shadowed: tuple
 
     @classmethod
-    def rendered(cls, deployment, folder, environment=None, mounts=None, shadowed=()):
+    def rendered(cls, name, folder, environment=None, mounts=None, shadowed=(), *, kind="Deployment", namespace=None):
+        """namespace: where several have the name."""
         objects = expand(rendered_objects())
-        [found] = [one for one in objects if one["kind"] == "Deployment" and one["metadata"]["name"] == deployment]
+        [found] = [one for one in objects if (one["kind"], one["metadata"]["name"]) == (kind, name) and namespace in (None, one["metadata"]["namespace"])]
         pod = cls(found, objects, folder, environment or {}, mounts or {}, shadowed)
         for volume in pod.spec["volumes"]:
             pod._fill(volume)
@@ -57,7 +58,8 @@ class Pod:
 
     @property
     def spec(self):
-        return self.manifest["spec"]["template"]["spec"]
+        spec = self.manifest["spec"]
+        return spec.get("jobTemplate", {"spec": spec})["spec"]["template"]["spec"]
 
     @property
     def grace(self):
@@ -94,11 +96,11 @@ class Pod:
         words += [f"--memory={parse_bytes('memory', limits['memory'])}b", f"--cpus={limits['cpu']}"]
         return [*words, image, *container.get("args", [])]
 
-    def run_init(self, podman, image, name, uri=None):
-        """An init container to its end: exit code, stderr, and what it left as termination message. uri: in place of the manifest's release."""
+    def run(self, podman, image, name, uri=None):
+        """A container to its end: exit code, what it said, and what it left as termination message. uri: in place of the manifest's release."""
         words = [uri if uri and word.startswith("presage://") else word for word in self.words(name, image)]
         done = subprocess.run([*podman.command, "run", "--rm", *words], capture_output=True, text=True, check=False, timeout=120)
-        return done.returncode, done.stderr, self._termination_log().read_text()
+        return done.returncode, done.stdout + done.stderr, self._termination_log().read_text()
 
     @contextmanager
     def start(self, podman, image, name):

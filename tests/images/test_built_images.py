@@ -67,6 +67,7 @@ NOT_SERVING = {
     "inference/log/iceberg.py": "a job, in presage/training",
     "inference/log/aggregate.py": "a job, in presage/training",
     "inference/log/free_text.py": "asks first whether presidio is there; without it texts are masked whole",
+    "presage/governance/retention/stores/mlflow_runs.py": "a job: retention over a registry of runs, in presage/training",
     "inference/triton/twin.py": "Triton's own Python",
 }  # fmt: skip
 IMPORTS = (

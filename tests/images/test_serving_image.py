@@ -6,9 +6,11 @@ import shutil
 import numpy as np
 import polars as pl
 import pytest
+from builders.logs import DAY, NOON, decision, write_log
 from kubelet import Pod
 
 from benchmarks.serving_process import ServerProcess
+from presage.governance.audit import AuditLog
 from presage.package.store import ReleaseStore
 
 pytestmark = pytest.mark.images
@@ -64,7 +66,7 @@ def pod(serving_site, tmp_path_factory, store):
 
 @pytest.fixture(scope="module")
 def admitted(pod, node, serving, uri):
-    code, said, _ = pod.run_init(node, serving, "storage-initializer", uri)
+    code, said, _ = pod.run(node, serving, "storage-initializer", uri)
     assert code == 0, said
     return pod
 
@@ -79,7 +81,7 @@ def running(admitted, node, serving):
 def another(serving_site, store, node, serving, uri, tmp_path):  # noqa: PLR0917
     """A Pod of its own, admitted: one that a test may end."""
     pod = predictor(serving_site, tmp_path / "volumes", store)
-    code, said, _ = pod.run_init(node, serving, "storage-initializer", uri)
+    code, said, _ = pod.run(node, serving, "storage-initializer", uri)
     assert code == 0, said
     return pod
 
@@ -101,7 +103,7 @@ def test_the_gate_lays_out_the_release_that_the_digest_names(admitted, serving_s
 
 
 def test_a_tampered_release_is_refused_with_its_reason_and_leaves_nothing(tampered, node, serving, uri):
-    code, said, message = tampered.run_init(node, serving, "storage-initializer", uri)
+    code, said, message = tampered.run(node, serving, "storage-initializer", uri)
     assert code == 1 and said.startswith("refused [") and message.startswith("refused [") and "Traceback" not in said
     assert list(tampered.volume("kserve-provision-location").iterdir()) == []
 
@@ -174,3 +176,16 @@ def test_the_same_image_is_the_stream(node, serving, tmp_path):
         assert list(pod.volume("online-store").glob("online.db")) and any(pod.volume("event-log").iterdir())
         code, seconds = container.stop(pod.grace)
     assert code == 0 and seconds < pod.grace
+
+
+def test_the_same_image_is_the_job_that_deletes_what_is_due(node, serving, tmp_path):
+    """Its store of predictions is the domain's; a registry of runs, whose library is not in here, is none of its business."""
+    pod = Pod.rendered("retention", tmp_path / "volumes", shadowed=SHELLS, kind="CronJob")
+    written = write_log(tmp_path, *([decision(day, server="server-0", time=NOON + day * DAY)] for day in range(3)))
+    shutil.copytree(written, pod.volume("prediction-log"), dirs_exist_ok=True)
+    for path in [pod.volume("prediction-log"), *pod.volume("prediction-log").rglob("*")]:
+        path.chmod(0o777 if path.is_dir() else 0o666)  # as if the job's user had written them
+    code, said, _ = pod.run(node, serving, "retention")
+    assert code == 0, said
+    assert json.loads(said.splitlines()[-1])["deleted"] == 3 and not list(pod.volume("prediction-log").rglob("*.parquet"))
+    assert len(list(AuditLog.open(pod.volume("audit") / "presage" / "audit").entries())) == 3
