@@ -6,6 +6,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+import needs
 import pytest
 
 from images.index import machine_index
@@ -62,35 +63,17 @@ def test_no_training_library_is_in_serving(made):
     assert found.strip() == "[]"
 
 
-NOT_SERVING = {
-    "presage/features/feast_store.py": "Feast loads it, in Feast's own programs",
-    "inference/log/iceberg.py": "a job, in presage/training",
-    "inference/log/aggregate.py": "a job, in presage/training",
-    "inference/log/free_text.py": "asks first whether presidio is there; without it texts are masked whole",
-    "presage/governance/retention/stores/mlflow_runs.py": "a job: retention over a registry of runs, in presage/training",
-    "inference/triton/twin.py": "Triton's own Python",
-}  # fmt: skip
-IMPORTS = (
-    "import ast, importlib.util, pathlib\n"
-    "root, missing = pathlib.Path('/opt/presage/code'), set()\n"
-    "places = ['inference/**/*.py', 'presage/*.py', *(f'presage/{room}/**/*.py' for room in "
-    "('events', 'features', 'governance', 'package', 'secrets', 'storage', 'telemetry'))]\n"
-    "for path in [path for place in places for path in root.glob(place) if str(path.relative_to(root)) not in LEFT_OUT]:\n"
-    "    for node in ast.walk(ast.parse(path.read_text())):\n"
-    "        names = [one.name for one in node.names] if isinstance(node, ast.Import) else []\n"
-    "        names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []\n"
-    "        missing |= {(str(path), name) for name in names if importlib.util.find_spec(name.partition('.')[0]) is None}\n"
-    "print(missing)"
-)
+def asked_for_absent(left_out):
+    return f"{Path(needs.__file__).read_text()}\nprint(absent(Path('/opt/presage/code'), {list(left_out)!r}))"
 
 
 def test_nothing_that_the_request_path_imports_sooner_or_later_is_missing(made):
     """Imports inside functions too: they fail when they are needed, not at start."""
-    assert run(made, "presage/serving", IMPORTS.replace("LEFT_OUT", repr(list(NOT_SERVING)))).strip() == "set()"
+    assert run(made, "presage/serving", asked_for_absent(needs.NOT_SERVING)).strip() == "[]"
 
 
 def test_what_serving_leaves_to_jobs_is_in_the_image_of_jobs(made):
-    assert run(made, "presage/training", IMPORTS.replace("LEFT_OUT", "['inference/triton/twin.py']")).strip() == "set()"
+    assert run(made, "presage/training", asked_for_absent(["inference/triton/twin.py"])).strip() == "[]"
 
 
 def test_no_compiler_installer_or_download_program_is_in_either(made, name):

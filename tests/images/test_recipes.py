@@ -1,8 +1,10 @@
 """What the recipes say, without building them."""
 
 import re
+import sys
 
 import pytest
+from needs import NOT_SERVING, needs, packages
 
 from images import base
 from images.index import read_settings
@@ -86,3 +88,13 @@ def test_one_document_of_both_tools_lists_everything_under_the_image():
 
 def test_no_option_of_podmans_that_names_a_place_of_this_machine_is_in_a_sentence():
     assert _short(["build", "--secret=id=index,src=/home/a/index", "--volume=/opt/w:/opt/w", "--tag=x"]) == ["build", "--tag=x"]
+
+
+def test_what_the_request_path_imports_comes_with_the_image_of_serving():
+    """Told from what is installed here, so that no image has to be built to find it."""
+    [recipe] = [recipe for recipe in RECIPES if recipe.name == "presage/serving"]
+    extras = re.findall(r"--extra (\w+)", recipe.dockerfile.read_text())
+    there = packages(ROOT / "pyproject.toml", extras) | sys.stdlib_module_names | {"presage", "inference", "feature_store"}
+    assert extras == ["serve"] and {"onnxruntime", "redis", "google"} <= there and not {"mlflow", "sklearn", "pyarrow"} & there
+    assert [(where, name) for where, name in needs(ROOT, NOT_SERVING) if name not in there] == []
+    assert {where for where, name in needs(ROOT) if name not in there} | {"inference/log/free_text.py"} == {*NOT_SERVING}
