@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-import structlog
 
 from inference.clients.files import WatchedFile
 from inference.server.json_body import refuse_repeated_keys
 from presage.errors import InputError, RequestRefused
+from presage.logs import get_logger
 
 SCHEMA = "presage.client-limits/v1"
-_log = structlog.get_logger("presage.clients")
+_log = get_logger("presage.clients")
 
 
 class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-import structlog
 
 from inference.clients.files import WatchedFile
 from inference.server.json_body import refuse_repeated_keys
 from presage.errors import InputError, RequestRefused
+from presage.logs import get_logger
 
-_log = structlog.get_logger("presage.clients")
+_log = get_logger("presage.clients")
 _Fingerprint = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 

@@ -26,10 +26,9 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 
-import structlog
-
 from inference.clients.buckets import Account, Clients, Share
 from presage.errors import StateError
+from presage.logs import get_logger
 from presage.redis import RedisLink, RedisPlace
 
 EVERY = 0.1
@@ -78,7 +77,7 @@ for i = 2, #KEYS do
 end
 return answers
 """
-_log = structlog.get_logger("presage.clients")
+_log = get_logger("presage.clients")
 
 
 class SharedLimits:

@@ -8,15 +8,14 @@ one; where that fails, too, they are refused.
 from collections.abc import Sequence
 from pathlib import Path
 
-import structlog
-
 from inference.journal.group import GroupCommit
 from inference.journal.levels import Then
 from inference.journal.record import AnyRecord, Writer
 from inference.journal.storage import Storage
 from inference.journal.writer import SEGMENT_BYTES, SegmentWriter, not_written
+from presage.logs import get_logger
 
-_log = structlog.get_logger("presage.journal")
+_log = get_logger("presage.journal")
 
 
 class DiskJournal:

@@ -16,11 +16,10 @@ from itertools import groupby
 from time import monotonic
 from typing import NamedTuple
 
-import structlog
-
 from inference.journal.levels import Then
 from inference.journal.record import AnyRecord
 from presage.errors import StateError
+from presage.logs import get_logger
 
 Keep = Callable[[list[AnyRecord], float], None]
 Mend = Callable[[], None]
@@ -28,7 +27,7 @@ MOST_RECORDS = 20_000
 """In one group: a failed one is written again, and a replica takes one at a time."""
 SOONEST, LATEST = 0.05, 1.0
 """Seconds between tries to mend."""
-_log = structlog.get_logger("presage.journal")
+_log = get_logger("presage.journal")
 
 
 class Cut(StateError):

@@ -16,14 +16,13 @@ from collections import deque
 from pathlib import Path
 from typing import NamedTuple
 
-import structlog
-
 from inference.journal.copies import PARTITIONS, TOPIC, Copied, Shipping, decode, events
 from presage.errors import PresageError, StateError
 from presage.events.log import EventLog
 from presage.events.served import ServedEventLog, serve_event_log
+from presage.logs import get_logger, to_stderr
 
-_log = structlog.get_logger("presage.replica")
+_log = get_logger("presage.replica")
 
 
 class _Kept(NamedTuple):
@@ -99,11 +98,7 @@ def _served(folder: Path) -> ServedEventLog:
 
 
 def main() -> int:
-    processors = structlog.processors
-    structlog.configure(
-        processors=[processors.TimeStamper("iso", utc=True), processors.add_log_level, processors.JSONRenderer()],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    to_stderr()
     parser = argparse.ArgumentParser(prog="python -m inference.journal.replica", description="Keep copies of journals, acknowledged when synced.")
     parser.add_argument("--folder", type=Path, required=True, help="where the copies lie: on another volume than the journals")
     parser.add_argument("--listen", required=True, metavar="ADDRESS", help="unix:PATH, or a loopback address and a port (0 = any free one)")

@@ -13,8 +13,6 @@ from threading import Event as Flag
 from time import monotonic
 from typing import NamedTuple
 
-import structlog
-
 from inference.journal.copies import (
     Copied,
     announce_to,
@@ -36,6 +34,7 @@ from inference.journal.storage import Storage
 from inference.journal.writer import SEGMENT_BYTES, SegmentWriter, not_written
 from presage.errors import PresageError, StateError
 from presage.events.log import EventLog
+from presage.logs import get_logger
 
 PATIENCE = 2.0
 """Seconds that an answer waits for the event log."""
@@ -43,7 +42,7 @@ _AT_ONCE = 4 << 20
 """Bytes in one append to the log."""
 _REMEMBER_EVERY = 500
 _PAUSES = (0.02, 0.05, 0.1, 0.25)
-_log = structlog.get_logger("presage.journal")
+_log = get_logger("presage.journal")
 
 
 class _Copy(NamedTuple):

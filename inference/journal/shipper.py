@@ -5,9 +5,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-import structlog
+from presage.logs import get_logger
 
-_log = structlog.get_logger("presage.shipper")
+_log = get_logger("presage.shipper")
 
 
 class Shipper:

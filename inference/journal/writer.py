@@ -16,19 +16,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-import structlog
-
 from inference.journal.record import AnyRecord, Writer
 from inference.journal.segments import frame_bytes, head_bytes, next_ordinal, note_losses, read_position, segment_path, segments, void_bytes
 from inference.journal.storage import Storage, sync_folder
 from presage.errors import StateError
 from presage.files import write_bytes
+from presage.logs import get_logger
 
 SEGMENT_BYTES = 16 << 20
 AHEAD_BYTES = 1 << 20
 """How much space is taken at a time where every write is synced."""
 Synced = Literal["writes", "segments", "nothing"]
-_log = structlog.get_logger("presage.journal")
+_log = get_logger("presage.journal")
 
 
 class SegmentWriter:

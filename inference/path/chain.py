@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-import structlog
-
 from inference.journal.levels import Journal
 from inference.metrics.catalogue import ServingMetrics
 from inference.metrics.instruments import Observations
@@ -25,10 +23,11 @@ from inference.path.served import ServedRelease
 from inference.path.shape import PathLimits, check_shape
 from inference.path.tier import choose_tier
 from presage.errors import RequestRefused, StateError
+from presage.logs import get_logger
 
 Clock = Callable[[], float]
 Done = Callable[[list[PathRequest]], None]
-_log = structlog.get_logger("presage.path")
+_log = get_logger("presage.path")
 _RECORD = "The prediction cannot be recorded, so it is not given. Ask again; the server's log says what its journal lacks."
 
 
@@ -56,7 +55,7 @@ class Stage:
 
 def build_path(release: ServedRelease, backends: Backends, limits: PathLimits) -> "Path":
     """The path of one release; built once, at start."""
-    contract, metrics, guards = release.contract, backends.metrics, release.policy.guards
+    contract, metrics, guards = release.contract, backends.metrics, release.terms.guards
     scores = None if release.detectors is None else DetectorScores(release.detectors)
     return Path(
         release,

@@ -6,14 +6,13 @@ where the policy says so; looked-up rows never are, since a server in trouble is
 
 from typing import Literal
 
-import structlog
-
 from inference.path.request import BatchStep, PathRequest, stacked
 from presage.errors import RequestRefused
+from presage.logs import get_logger
 from presage.package.envelope import Envelope
 
 OnFar = Literal["mark", "refuse"]
-_log = structlog.get_logger("presage.path")
+_log = get_logger("presage.path")
 
 
 def measure_distance(envelope: Envelope | None, on_far: OnFar) -> BatchStep:

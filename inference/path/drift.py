@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
-import structlog
 
-_log = structlog.get_logger("presage.path")
+from presage.logs import get_logger
+
+_log = get_logger("presage.path")
 _LARGEST = 1 << 20
 
 

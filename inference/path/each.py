@@ -1,11 +1,11 @@
 """A step for one request, as a step for all of a tick."""
 
-import structlog
 
 from inference.path.request import BatchStep, PathRequest, Step
 from presage.errors import RequestRefused
+from presage.logs import get_logger
 
-_log = structlog.get_logger("presage.path")
+_log = get_logger("presage.path")
 
 
 def each(step: Step) -> BatchStep:

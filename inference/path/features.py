@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import structlog
 
 from inference.metrics.catalogue import ServingMetrics
 from inference.path.each import each
@@ -18,12 +17,13 @@ from inference.path.request import BatchStep, PathRequest, Step
 from presage.errors import RequestRefused
 from presage.features.store import OnlineRow
 from presage.features.warming import warming_text
+from presage.logs import get_logger
 from presage.package.contract import Contract
 
 REMEMBERED = 2048
 """Most rows that are kept for the time when the store is out; each is some kilobytes."""
 OUT = "the online store is out"
-_log = structlog.get_logger("presage.path")
+_log = get_logger("presage.path")
 
 
 class Remembered:

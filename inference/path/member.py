@@ -4,17 +4,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import structlog
-
 from inference.path.breaker import Breaker
 from inference.path.drift import DriftGate
 from inference.path.model import ModelFailed
 from inference.path.recall import Recall
 from inference.path.request import F32
+from presage.logs import get_logger
 from presage.package.calibration import VennAbers
 from presage.package.treeshap import TreeExplainer
 
-_log = structlog.get_logger("presage.path")
+_log = get_logger("presage.path")
 _LEAVE = 0.002
 """Seconds before a deadline that are kept for the rungs below."""
 _MEMORY = 1 / 64

@@ -12,12 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from presage.errors import ArtifactRefused
+from presage.logs import get_logger
 from presage.package.revocation import Revocations
 
-_log = structlog.get_logger("presage.path")
+_log = get_logger("presage.path")
 
 
 class RevocationList:

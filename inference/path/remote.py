@@ -17,12 +17,12 @@ from typing import Any
 
 import grpc
 import numpy as np
-import structlog
 
 from inference.path.model import Cause, ModelFailed, is_memory
 from inference.path.request import F32
 from inference.path.shape import row_shape
 from inference.server.rpc.protocol import MESSAGES, SERVICE
+from presage.logs import get_logger
 from presage.package.release import Package, Release
 from presage.package.triton import MAX_BATCH, served_by_triton
 
@@ -40,7 +40,7 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", 1 << 20),
 )
 _NOT_LOADED = ("unknown model", "is not ready", "no available versions", "failed to load")
-_log = structlog.get_logger("presage.triton")
+_log = get_logger("presage.triton")
 
 
 class TritonServer:

@@ -3,9 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Literal
-
-import structlog
+from typing import Literal
 
 from inference.metrics.catalogue import ServingMetrics
 from inference.path.bounds import Bounds
@@ -18,9 +16,10 @@ from inference.path.reasons import When
 from inference.path.recall import Recall, RevocationList
 from inference.path.request import F32
 from inference.path.router import Router
+from inference.path.terms import Terms, terms_of
 from presage.errors import ArtifactRefused
 from presage.features.detectors import Detectors
-from presage.governance.model_policy import ModelPolicy
+from presage.logs import get_logger
 from presage.package.calibration import VennAbers
 from presage.package.contract import Contract
 from presage.package.envelope import Envelope
@@ -28,7 +27,7 @@ from presage.package.release import Package, Release, Route
 from presage.package.trees import TreeArrays
 from presage.package.treeshap import TreeExplainer
 
-_log = structlog.get_logger("presage.path")
+_log = get_logger("presage.path")
 NO_REMOTE: Mapping[str, RemoteModel] = {}
 
 
@@ -56,7 +55,7 @@ class ServedRelease:
     region: str
     journal: Literal["process", "disk", "replicated"]
     bounds: Bounds
-    policy: ModelPolicy
+    terms: Terms
 
     @property
     def input_names(self) -> list[str]:
@@ -97,10 +96,9 @@ def ready_release(
     not fit its contract.
     """
     document, contract = release.document, release.primary.contract
-    policy = policy_of(document.policy)
-    slow = policy.ladder.slow_after.total_seconds()
-    cooling = policy.ladder.breaker
-    settings = BreakerSettings(cooling.failures, cooling.cooldown.total_seconds(), cooling.longest_cooldown.total_seconds(), cooling.recover, slow)
+    terms = terms_of(document.policy)
+    cooling = terms.ladder.breaker
+    settings = BreakerSettings(cooling.failures, cooling.cooldown, cooling.longest_cooldown, cooling.recover, terms.ladder.slow_after)
     members = {
         id: Member(
             id,
@@ -109,7 +107,7 @@ def ready_release(
             calibration=package.calibration(),
             explainer=_explainer(package),
             breaker=Breaker(settings, clock),
-            drift=DriftGate(id, drift or NoDrift(), policy.ladder.drift_return),
+            drift=DriftGate(id, drift or NoDrift(), terms.ladder.drift_return),
             clock=clock,
             width=_width(contract, package),
             recall=None if revocations is None else Recall(revocations, (release.digest, package.member.package)),
@@ -132,20 +130,12 @@ def ready_release(
         rules=rule_rungs(document.rules, contract.view.names) if "rules" in document.ladder else [],
         default=document.default,
         thresholds=dict(document.thresholds),
-        explanation=policy.explanation,
-        region=policy.region,
-        journal=policy.journal,
-        bounds=Bounds(wait=policy.bounds.wait.total_seconds(), deadline=policy.bounds.deadline.total_seconds()),
-        policy=policy,
+        explanation=terms.explanation,
+        region=terms.region,
+        journal=terms.journal,
+        bounds=Bounds(wait=terms.bounds.wait, deadline=terms.bounds.deadline),
+        terms=terms,
     )
-
-
-def policy_of(document: Mapping[str, Any]) -> ModelPolicy:
-    """The policy that a release was composed by. Raises ArtifactRefused."""
-    try:
-        return ModelPolicy.model_validate(dict(document))
-    except ValueError as error:
-        raise ArtifactRefused("contract", f"release.json holds a policy that cannot be read ({error}). Compose the release again.") from None
 
 
 def _model(package: Package) -> Callable[[F32], list[float]]:

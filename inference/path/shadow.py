@@ -23,13 +23,13 @@ from zlib import crc32
 
 import msgspec
 import numpy as np
-import structlog
 
 from inference.metrics.catalogue import ServingMetrics
 from inference.path.request import F32, PathRequest
+from presage.logs import get_logger
 
 MARK, TICKS = "x-presage-shadow", "x-presage-feature-times"
-_log = structlog.get_logger("presage.shadow")
+_log = get_logger("presage.shadow")
 _decode = msgspec.json.Decoder().decode
 
 

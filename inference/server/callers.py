@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import structlog
-
 from inference.clients.buckets import Clients
 from inference.clients.certificates import caller, certificate
 from inference.clients.limits import ClientLimits, Limit, LimitsFile, follow
@@ -20,9 +18,10 @@ from inference.clients.revocations import Following, RevocationsFile
 from inference.clients.shared import SharedLimits
 from inference.server.flags import ServerFlags
 from inference.server.service import PROBES
+from presage.logs import get_logger
 from presage.redis import RedisPlace
 
-_log = structlog.get_logger("presage.server")
+_log = get_logger("presage.server")
 _UNLIMITED = ClientLimits("presage.client-limits/v1", {}, Limit(1e9, 1_000_000_000))
 Task = Callable[[], Coroutine[Any, Any, None]]
 

@@ -22,7 +22,6 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import structlog
 
 from inference.clients.buckets import Clients
 from inference.http_server import address_of, listen
@@ -49,6 +48,7 @@ from inference.server.tls import ServerTls
 from inference.server.warm_up import warm_up
 from presage.errors import ArtifactRefused, PlaneError, PresageError
 from presage.hosts import install
+from presage.logs import get_logger, to_stderr
 from presage.package.approvals import Approvals
 from presage.package.keys import Trust
 from presage.package.release import Release, verify_folder
@@ -62,16 +62,12 @@ COLLECT_AFTER = 20_000
 """Objects made and not let go before the collector looks for rings: a tick of 64 requests holds more than Python's 700, and what a
 request leaves is no ring (tests/inference/test_request_path.py)."""
 DRAIN_SECONDS = 20.0
-_log = structlog.get_logger("presage.server")
+_log = get_logger("presage.server")
 
 
 def main(arguments: list[str]) -> int:
     """Exit code 0 after a graceful stop, 1 with one sentence where the server cannot start or the journal was not shipped."""
-    processors = structlog.processors
-    structlog.configure(
-        processors=[processors.TimeStamper("iso", utc=True), processors.add_log_level, processors.format_exc_info, processors.JSONRenderer()],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    to_stderr()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
     install()  # names that only a cluster's DNS knows
     try:

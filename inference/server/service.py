@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
-import structlog
-
 from inference.clients.buckets import Clients
 from inference.metrics.catalogue import ServingMetrics
 from inference.path.online import OnlineFeatures
@@ -24,8 +22,9 @@ from inference.server.openapi import openapi_document
 from inference.server.plain import Servers, read_predict, write_predict
 from inference.server.versions import DEPRECATED, V1, V2, Headers, last_rungs, write_predict_v2
 from presage.errors import RequestRefused
+from presage.logs import get_logger
 
-_log = structlog.get_logger("presage.server")
+_log = get_logger("presage.server")
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 PROBES = frozenset({"/", "/v2/health/live", "/v2/health/ready", "/metrics"})
 """What the Pod's own keepers ask, who come without a certificate."""

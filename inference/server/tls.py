@@ -11,11 +11,10 @@ import asyncio
 import ssl
 from pathlib import Path
 
-import structlog
-
 from presage.errors import InputError
+from presage.logs import get_logger
 
-_log = structlog.get_logger("presage.server")
+_log = get_logger("presage.server")
 
 
 class ServerTls:

@@ -21,7 +21,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import NoReturn
 
-import structlog
 import uvicorn
 
 from inference.http_server import HttpServer, address_of, listen
@@ -40,6 +39,7 @@ from presage.durations import parse_duration
 from presage.errors import ArtifactRefused, PresageError, UsageError
 from presage.events.log import open_event_log
 from presage.hosts import install
+from presage.logs import get_logger
 from presage.package.approvals import Approvals
 from presage.package.keys import Trust
 from presage.package.release import verify_folder
@@ -48,7 +48,7 @@ from presage.state import State
 
 DRAIN_SECONDS = 20.0
 _LONGEST_WAIT = 0.25  # seconds between two looks at a topic in which nothing is new
-_log = structlog.get_logger("presage.stream")
+_log = get_logger("presage.stream")
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from hashlib import blake2b
 
 import msgspec
-import structlog
 
 from inference.path.inside import RUN, Inside
 from inference.stream.topics import AgedTopic, RowEvent, ScoredEvent
 from presage.errors import StateError
 from presage.events.log import Event, EventLog
 from presage.features.store import OnlineRow
+from presage.logs import get_logger
 
-_log = structlog.get_logger("presage.stream")
+_log = get_logger("presage.stream")
 
 
 def prediction_id(entity: str, tick: float, release: str) -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 
-import structlog
+from presage.logs import get_logger
 
 EVERY, PATIENCE, LASTS = 5.0, 1.0, 15.0
 """Seconds between fetches, for one of them, and how long its text is shown."""
@@ -18,7 +18,7 @@ LARGEST, MOST_LINES = 256 << 10, 4000
 _NAME = r"nv_[a-z0-9_]{1,100}"
 _LABELS = r'\{(?:[a-z_][a-z0-9_]{0,60}="(?:[^"\\\n]|\\.){0,256}",?){0,16}\}'
 _LINE = re.compile(rf"(?:# (?:HELP|TYPE) {_NAME} [^\n]{{1,400}}|{_NAME}(?:{_LABELS})? [-+0-9.eE]{{1,40}}|{_NAME}(?:{_LABELS})? (?:NaN|[+-]?Inf))")
-_log = structlog.get_logger("presage.triton")
+_log = get_logger("presage.triton")
 
 
 class TritonMetrics:

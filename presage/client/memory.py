@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import structlog
 
 from presage.client.answers import ModelName, Prediction
 from presage.errors import InputError, StateError
 from presage.files import write_bytes
+from presage.logs import get_logger
 
 LARGEST = 64 << 20  # bytes of the file
-_log = structlog.get_logger("presage.client")
+_log = get_logger("presage.client")
 
 
 class Rule(msgspec.Struct, frozen=True):

@@ -11,18 +11,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from presage.errors import PresageError, StateError, UsageError
 from presage.events.log import EventLog, open_event_log
 from presage.events.messages import CANNOT, DONE, LARGEST, LENGTH, WRONG, decode, encode, host_and_port, unix_path
+from presage.logs import get_logger
 
 READ_BYTES = 8 << 20
 """About as much goes into the answer to one read."""
 CONNECTIONS = 512
 _PAGE = 200
 Appended = Callable[[str, EventLog, list[tuple[str, bytes]]], None]
-_log = structlog.get_logger("presage.events")
+_log = get_logger("presage.events")
 
 
 class ServedEventLog:

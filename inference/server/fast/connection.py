@@ -12,7 +12,6 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-import structlog
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from inference.clients.certificates import HEADER as CERTIFICATES
@@ -20,11 +19,12 @@ from inference.server.exchange import HttpRequest, HttpResponse
 from inference.server.fast import refusals
 from inference.server.fast.crowd import TurnedAway
 from inference.server.fast.wire import bare
+from presage.logs import get_logger
 
 if TYPE_CHECKING:
     from inference.server.fast.door import FastDoor
 
-_log = structlog.get_logger("presage.server")
+_log = get_logger("presage.server")
 IDLE, HEAD, BODY, NEW = range(4)
 """What is being received: nothing, a head, a body; NEW: nothing yet since the connection was opened."""
 WHOLE, SLICE = 4 << 10, 2 << 10

@@ -14,7 +14,6 @@ from math import inf
 from typing import Any, Protocol
 
 import grpc
-import structlog
 from grpc import aio
 
 from inference.clients.certificates import HEADER as CERTIFICATES
@@ -25,8 +24,9 @@ from inference.server.rpc.patience import Patience
 from inference.server.rpc.status import code_of, retry_hint
 from inference.server.service import Service
 from presage.errors import PlaneError, RequestRefused
+from presage.logs import get_logger
 
-_log = structlog.get_logger("presage.server")
+_log = get_logger("presage.server")
 _NOTHING = b""
 HUNG_UP = "499"  # as proxies count it
 ACCEPTORS = 16

@@ -8,16 +8,15 @@ import asyncio
 from collections.abc import Callable, Sized
 from typing import NamedTuple
 
-import structlog
-
 from inference.path.request import PathRequest
 from inference.server.oip import Wanted
 from inference.server.rpc.calls import Calls
 from presage.errors import RequestRefused
+from presage.logs import get_logger
 
 LEAST, LONGEST, MOST = 2, 16, 32
 """Turns of the loop that a call waits for others: at least, and while there are any. As many calls as MOST wait for no more."""
-_log = structlog.get_logger("presage.server")
+_log = get_logger("presage.server")
 FAILED = RequestRefused(500, "failed", "The server failed. Its log says why.")
 
 

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import structlog
 
 from presage.errors import InputError
+from presage.logs import get_logger
 
-_log = structlog.get_logger("presage.server")
+_log = get_logger("presage.server")
 
 
 def credentials(certificate: Path, key: Path, client_ca: Path | None) -> Any:

@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from inference.journal.record import Decision, Writer
@@ -13,7 +14,6 @@ from inference.path.online import OnlineFeatures
 from inference.path.served import ready_release
 from inference.server.exchange import HttpRequest
 from inference.server.program import build_service
-from presage.governance.model_policy import GuardsPolicy
 from presage.package.keys import Trust
 from presage.package.release import verify_folder
 
@@ -23,7 +23,8 @@ class Guarded:
 
     def __init__(self, site, folder, guards, **changed):
         release = ready_release(verify_folder(site.model_dir, Trust.open(site.trust_keys)))
-        self.release = replace(release, policy=release.policy.model_copy(update={"guards": GuardsPolicy(**guards)}), **changed)
+        terms = msgspec.structs.replace(release.terms, guards=msgspec.structs.replace(release.terms.guards, **guards))
+        self.release = replace(release, terms=terms, **changed)
         self.names = self.release.input_names
         self.folder = folder
         self.journal = Journal.open(folder, Writer("incident", "1", "sha256:0", "eu"))
