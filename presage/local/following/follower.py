@@ -9,6 +9,7 @@ wrote into the plan is put back. Killed at any moment it goes on from what `reco
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,6 +91,9 @@ class Follower:
             runs_of(self._texts)
         except PresageError as error:
             following.message = error.message
+            return
+        with suppress(PresageError):  # what is planned once is planned again in a tenth of the time; what cannot be is for a commit to say
+            self._plan = self._make(self._texts, self._memory.vault)
 
     @property
     def _memory(self) -> Applied:
