@@ -15,7 +15,7 @@ from pathlib import Path
 
 from inference.journal.copies import announce
 from inference.journal.record import Writer
-from inference.journal.segments import Frame, Loss, Position, journal_id, read_losses, read_position, read_segment, segments, write_position
+from inference.journal.segments import Frame, Loss, Position, journal_id, kept_from, read_losses, read_position, read_segment, segments, write_position
 from inference.journal.storage import sync_folder
 from presage.errors import InputError
 
@@ -36,12 +36,13 @@ class Round:
 
 
 def next_round(folder: Path, most: int) -> Round | None:
-    """What comes next, `most` records or a frame more; None where everything is shipped. Segments that are through are removed.
+    """What comes next, `most` records or a frame more; None where everything is shipped. Segments that are through are removed, where nobody keeps them.
 
     Raises InputError where records are missing that nobody noted as lost: nothing is skipped in silence.
     """
     while True:
         position, losses = read_position(folder), {loss.first: loss for loss in read_losses(folder)}
+        _release(folder, position.number)
         pending = [(number, path) for number, path in segments(folder) if number >= position.number]
         if not pending:
             return None
@@ -105,6 +106,15 @@ def _leave(folder: Path, path: Path, after: Position, *, damaged: bool) -> None:
     write_position(folder, after)
     if damaged:
         path.rename(path.with_suffix(".damaged"))
-    else:
-        path.unlink()
-    sync_folder(folder)
+        sync_folder(folder)
+    _release(folder, after.number)
+
+
+def _release(folder: Path, shipped: int) -> None:
+    """Remove segments before `shipped`, the first that is not through, and before the first that a door keeps."""
+    kept = kept_from(folder)
+    through = [path for number, path in segments(folder) if number < (shipped if kept is None else min(shipped, kept))]
+    for path in through:
+        path.unlink(missing_ok=True)
+    if through:
+        sync_folder(folder)

@@ -174,6 +174,18 @@ def write_position(folder: Path, position: Position) -> None:
     sync_folder(folder)
 
 
+def kept_from(folder: Path) -> int | None:
+    """Number of the first segment that stays when it is shipped; None where none does (journal/once.py)."""
+    try:
+        return int(read_json(folder / "once.json")["from"])
+    except FileNotFoundError:
+        return None
+
+
+def keep_from(folder: Path, number: int) -> None:
+    write_json(folder / "once.json", {"from": number})
+
+
 def read_losses(folder: Path) -> list[Loss]:
     """What was noticed as lost, oldest first."""
     try:

@@ -25,7 +25,7 @@ import uvicorn
 
 from inference.http_server import HttpServer, address_of, listen
 from inference.journal.levels import open_journal
-from inference.journal.once import OnceJournal, recorded
+from inference.journal.once import OnceJournal, Unfinished, recorded
 from inference.journal.record import Writer, names_of
 from inference.journal.shipper import Shipper
 from inference.path.drift import DriftFile
@@ -138,14 +138,15 @@ def run(settings: ScoreSettings) -> bool:
         )  # fmt: skip
         watched = RevocationList(Path(revocations), perf_counter) if revocations else None
         release = ready_release(verified, drift=drift, clock=clock, revocations=watched)
-        known = recorded(settings.journal_dir)  # before anything is written or shipped
+        unfinished = Unfinished(settings.journal_dir)
+        known = recorded(settings.journal_dir)  # before anything is written
         writer = Writer(release.name, release.version, release.digest, settings.region or release.region, **names_of(release.contract))
         opened = open_journal(release.journal, settings.journal_dir, writer, replica=settings.journal_replica)
         journal = closing.enter_context(contextlib.closing(OnceJournal(opened, known)))
         features = closing.enter_context(contextlib.closing(open_event_log(settings.event_log, settings.feature_topic)))
         output = closing.enter_context(contextlib.closing(open_event_log(settings.event_log, settings.output_topic, partitions=features.partitions)))
         inside = Inside(release, journal, "stream", clock=clock, explain=settings.explain)
-        scorer = StreamScorer(inside, features, output, settings.group, settings.keep.total_seconds())
+        scorer = StreamScorer(inside, features, output, settings.group, settings.keep.total_seconds(), told=unfinished.finished)
         inside.metrics.queue_depth = lambda: scorer.waiting
         where = f"health and metrics at {address_of(listener)}"
         print(f"scoring by {release.name}:{release.version}, {scorer.waiting} rows wait; {where}", file=sys.stderr, flush=True)

@@ -1,11 +1,11 @@
 """Predictions of every entity at every tick: row events in, through the same path as a request's, scored events out.
 
-For each run of rows, in this order: the journal has them (the path itself waits for that), the output topic has them, their offsets are
-committed. A kill between two of these costs nothing and doubles nothing: a prediction's id follows from entity, tick and release, what the
-journal has is not recorded again, and what the output topic has is not scored again.
+For each run of rows, in this order: the journal has them (the path itself waits for that), the output topic has them, the journal may let go of
+them once they are shipped, their offsets are committed. A kill between two of these costs nothing and doubles nothing: a prediction's id follows
+from entity, tick and release, what the journal has is not recorded again, and what the output topic has is not scored again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 
 import msgspec
@@ -26,14 +26,14 @@ def prediction_id(entity: str, tick: float, release: str) -> str:
 
 
 class StreamScorer:
-    """One consumer of a feature topic. output: its own topic. Use from one thread.
+    """One consumer of a feature topic. output: its own topic; told: called when all that was recorded is in it. Use from one thread.
 
     scored: predictions written by this process; dead: events that are no rows; missed: events that were forgotten before they were read;
     waiting: events that were not read at the last look.
     """
 
-    def __init__(self, inside: Inside, features: EventLog, output: EventLog, group: str, keep: float) -> None:
-        self._inside, self._features, self._group = inside, features, group
+    def __init__(self, inside: Inside, features: EventLog, output: EventLog, group: str, keep: float, *, told: Callable[[], None]) -> None:
+        self._inside, self._features, self._group, self._told = inside, features, group, told
         self._output = AgedTopic(output, keep)
         self._release = inside.release.digest
         self._decode = msgspec.msgpack.Decoder(RowEvent).decode
@@ -86,6 +86,7 @@ class StreamScorer:
             for (event, row), answer in zip(rows, answers, strict=True)
         ]
         self._output.append(max(row.time for _, row in rows), records)
+        self._told()
         self.scored += len(records)
 
     def _resume(self, output: EventLog) -> dict[int, int]:

@@ -15,10 +15,13 @@ import httpx2
 import msgspec
 import pytest
 from builders.doors import Online, by_row, decisions, feature_table, rows_at
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from inference.journal.levels import open_journal
-from inference.journal.once import OnceJournal, recorded
+from inference.journal.once import OnceJournal, Unfinished, recorded
 from inference.journal.record import Writer
+from inference.journal.ship import ship
 from inference.path.inside import Inside, RunClock
 from inference.path.served import ready_release
 from inference.stream.scorer import StreamScorer, prediction_id
@@ -46,12 +49,13 @@ class Consumer:
     def __init__(self, site, folder, keep=24 * HOURS, explain=True):
         clock = RunClock()
         release = ready_release(verify_folder(site.model_dir, Trust.open(site.trust_keys)), clock=clock)
+        unfinished = Unfinished(folder / "journal")
         known = recorded(folder / "journal")
         writer = Writer(release.name, release.version, release.digest, release.region)
         self.journal = OnceJournal(open_journal("process", folder / "journal", writer), known)
         self.features, self.output = (open_event_log(str(folder / "events"), topic, partitions=4) for topic in ("features", "scored"))
         self.inside = Inside(release, self.journal, "stream", clock=clock, explain=explain)
-        self.scorer = StreamScorer(self.inside, self.features, self.output, "score", keep)
+        self.scorer = StreamScorer(self.inside, self.features, self.output, "score", keep, told=unfinished.finished)
 
     def all(self):
         while self.scorer.step():
@@ -164,6 +168,52 @@ def test_what_was_recorded_is_not_recorded_again_and_what_was_told_is_not_told_a
     street.consumer().all()
     assert len(street.decisions()) == len({decision.prediction_id for decision in street.decisions()}) == 12
     assert len(street.scored()) == len({prediction.prediction_id for prediction in street.scored()}) == 12
+
+
+class Mortal:
+    """What a process does to `inner`, counted over all that it touches: the call after the last one that is left to it never happens."""
+
+    def __init__(self, inner, left, calls):
+        self._inner, self._left, self._calls = inner, left, calls
+
+    def __getattr__(self, name):
+        found = getattr(self._inner, name)
+        if name not in self._calls:
+            return found
+
+        def call(*arguments):
+            if not self._left:
+                raise KeyboardInterrupt
+            self._left.pop()
+            return found(*arguments)
+
+        return call
+
+
+@given(deaths=st.lists(st.integers(0, 5), max_size=5))
+@example(deaths=[1, 1])  # a run half recorded, gone on with and not told, and what was recorded first was shipped meanwhile
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_over_any_row_of_lives_each_prediction_is_in_the_log_once(serving_site, table, ticks, tmp_path_factory, deaths):
+    """Each life ends after so many writes to journal, output and offsets; the shipper, which outlives it, ships what it left."""
+    folder = tmp_path_factory.mktemp("lives")
+    with closing(open_event_log(str(folder / "events"), "features", partitions=4)) as log:
+        for tick in ticks[:3]:
+            FeatureTopic(log, 6 * HOURS).publish(rows_at(table, tick))
+    for writes in [*deaths, 1000]:
+        left = [None] * writes
+        consumer = Consumer(serving_site, folder, explain=False)
+        consumer.journal._journal = Mortal(consumer.journal._journal, left, ["append"])
+        consumer.scorer._output = AgedTopic(Mortal(consumer.output, left, ["append"]), 24 * HOURS)
+        consumer.scorer._features = Mortal(consumer.features, left, ["commit"])
+        with contextlib.suppress(KeyboardInterrupt):
+            consumer.all()
+        consumer.close()
+        ship(folder / "journal", folder / "log")
+    ids = logged(folder)
+    assert len(ids) == len(set(ids)) == 12
+    with closing(open_event_log(str(folder / "events"), "scored", partitions=4)) as log:
+        told = [msgspec.msgpack.decode(event.value, type=ScoredEvent).prediction for part in range(4) for event in log.read(part, 0, limit=100)]
+    assert sorted(prediction.prediction_id for prediction in told) == sorted(ids)
 
 
 def test_events_that_are_no_rows_are_counted_and_passed_over(table, ticks, street):
