@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down demo test test-slow test-plane test-faults test-fuzz test-durability test-kills check bench bench-peers tools
+.PHONY: help up down demo test test-long test-slow test-plane test-faults test-fuzz test-durability test-kills check bench bench-peers tools
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -22,8 +22,11 @@ FAST ?=
 demo: install ## what presage promises, in five minutes on real processes, each claim beside its evidence (FAST=1: a smaller fleet, for CI)
 	@$(BIN)/python -m demo $(if $(FAST),--fast)
 
-test: install ## the whole test suite
+test: install ## the test suite
 	@$(BIN)/pytest -n 2 --no-loadscope-reorder
+
+test-long: install ## what stands on a trained release (pipeline, plane, trace), and single tests that take seconds
+	@$(BIN)/pytest -n 2 --no-loadscope-reorder -m "long and not slow and not images and not durability"
 
 test-slow: install ## what is too long for every commit: calibration over ten fleets, long properties, kills of long jobs, the notebook
 	@$(BIN)/python benchmarks/calibration.py

@@ -13,8 +13,12 @@ settings.load_profile("presage")
 TRAINED = ("tests/e2e/", "tests/lineage/", "tests/plane/")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """What stands on the trained run is the longest chain: it starts first."""
+    """What stands on the trained run is long (before lanes are chosen by their marks), and the longest chain: it starts first."""
+    for item in items:
+        if item.nodeid.startswith(TRAINED):
+            item.add_marker(pytest.mark.long)
     items.sort(key=lambda item: not item.nodeid.startswith(TRAINED))
 
 

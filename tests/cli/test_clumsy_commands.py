@@ -33,6 +33,7 @@ def refused(*options: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("options", "sentence"), [
     (("incident-training", "--source", ""), "--source '' names no known source."),
     (("compile",), "There is no pipeline 'compile'. There is incident-training, batch-scoring, row-scoring."),

@@ -11,6 +11,7 @@ from presage.manifests.objects import dump_objects
 POD = {"containers": [{"name": "server", "image": "x", "resources": {"limits": {"cpu": "1"}}, "env": [{"name": "A", "value": "1"}]}], "volumes": []}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("overlay", ["staging", "production"])
 def test_a_copy_is_resolved_throughout_and_git_is_not(overlay):
     objects = rendered(overlay)

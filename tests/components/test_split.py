@@ -96,6 +96,7 @@ def test_too_few_incidents_for_four_parts_are_said_in_a_sentence(incidents):
 fleets = st.tuples(st.integers(8, 20), st.integers(0, 1), st.lists(st.tuples(st.floats(0, 0.97), st.floats(0.1, 30)), min_size=8, max_size=25))
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(fleets)
 def test_no_part_reaches_into_a_later_one_and_the_independent_check_agrees(drawn):

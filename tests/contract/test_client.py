@@ -66,6 +66,7 @@ def refusing(status, said="no", **headers):
     return lambda *_: (status, json.dumps({"error": said}).encode(), {name.replace("_", "-"): value for name, value in headers.items()})
 
 
+@pytest.mark.long
 def test_when_every_pod_is_gone_the_client_answers_and_when_they_are_back_they_do(serving_site, tmp_path):
     port, names = free_port(), serving_site.servers[:2]
     settings = ClientSettings(seconds=20.0, cooldown=0.0)
@@ -191,6 +192,7 @@ def test_without_retry_after_pauses_grow_and_end_with_the_time():
         assert time.paused == [0.1, 0.2, 0.4, 0.5] and sum(time.paused) < 1.5
 
 
+@pytest.mark.long
 def test_an_outage_is_met_with_a_tenth_more_requests_not_with_a_multiple():
     time = Time()
     with ScriptedEndpoint(healthy) as endpoint, Client([endpoint.address], clocks=time.clocks()) as client:

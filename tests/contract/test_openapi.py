@@ -142,6 +142,7 @@ CHECKS = (
 )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("examples", [25, pytest.param(300, marks=[pytest.mark.slow, pytest.mark.timeout(1500)])])
 def test_no_generated_request_meets_an_undocumented_answer_or_a_fault(server, tmp_path, examples):
     """Seed 7 (schemathesis.toml), so many examples an operation, the stated checks."""

@@ -1,6 +1,7 @@
 """Average precision against scikit-learn, and the bootstrap over clusters against what it promises."""
 
 import numpy as np
+import pytest
 from builders.timelines import timeline
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -52,6 +53,7 @@ def test_drawing_every_block_once_is_the_plain_number():
     np.testing.assert_allclose(resampled_precision(line.label, scores, once)[0], average_precision(line.label, scores))
 
 
+@pytest.mark.long
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     """Forty fleets of twenty clusters each, some easy and some hard; the truth is the value over a thousand clusters."""
     random = np.random.default_rng(4)

@@ -120,6 +120,7 @@ for tick in range(1, 400):
 """
 
 
+@pytest.mark.long
 def test_readers_see_whole_rows_that_only_grow_younger_while_another_process_writes(store: OnlineStore, url: str) -> None:
     writer = subprocess.Popen([sys.executable, "-c", WRITER, url, str(HERE), str(HERE.parent)], stdout=subprocess.PIPE, text=True)
     assert writer.stdout is not None

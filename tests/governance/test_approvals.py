@@ -157,6 +157,7 @@ BAD = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", BAD)
 def test_what_does_not_count_is_refused_at_each_of_the_three_places(release, tmp_path, what):
     bad, says = BAD[what]

@@ -75,6 +75,7 @@ def here(tmp_path_factory):
     return root, compile_policies(root, NOW)
 
 
+@pytest.mark.long
 @settings(max_examples=120)
 @given(place=st.sampled_from(ALL), data=st.data())
 def test_no_word_of_a_policy_that_enforces_something_changes_unseen(here, place, data):

@@ -207,6 +207,7 @@ def ask(server, client=None, path="/v2/models", **headers):
     return httpx2.get(server.address + path, headers=headers)
 
 
+@pytest.mark.long
 def test_a_running_server_answers_429_with_when_to_ask_again_and_counts_it(limited):
     server, _ = limited
     assert [ask(server, STATUS).status_code for _ in range(5)] == [200, 200, 200, 429, 429]

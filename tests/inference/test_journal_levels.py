@@ -231,6 +231,7 @@ def test_an_answer_waits_no_longer_than_the_patience_and_none_is_given_while_the
     assert copies(replica, identity) == [0, 1, 2] and journalled(tmp_path / "journal") == ["id-0", "id-1", "id-3"]
 
 
+@pytest.mark.long
 def test_an_append_whose_acknowledgement_was_lost_is_not_added_twice(tmp_path, replica):
     """The replica stops after it has read the request; the journal gives up and asks again on a new connection."""
     journal = ReplicatedJournal.open(tmp_path / "journal", WRITER, replica.url, patience=0.2)

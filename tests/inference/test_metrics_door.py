@@ -52,6 +52,7 @@ def raw(address, *parts):
     return answer
 
 
+@pytest.mark.long
 def test_bodies_long_heads_and_half_requests_are_not_waited_for(scraped):
     _, address = scraped
     assert raw(address, b"GET /metrics HTTP/1.1\r\nhost: x\r\ncontent-length: 100000000\r\n\r\n").startswith(b"HTTP/1.1 200")

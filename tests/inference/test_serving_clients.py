@@ -101,6 +101,7 @@ def test_tritonclient_speaks_json_and_binary_tensors(asked):
     assert "no model 'absent'" in answers["unknown"]
 
 
+@pytest.mark.long
 def test_kserves_rest_client_speaks_json_and_binary_tensors(asked):
     run, risk = asked
     answers = run(KSERVE)

@@ -32,6 +32,7 @@ def logged(folder):
     return pl.read_parquet(folder / "decisions/**/*.parquet", hive_partitioning=False)["prediction_id"].to_list() if list(folder.rglob("*.parquet")) else []
 
 
+@pytest.mark.long
 def test_sigkill_under_load_loses_no_answered_prediction(serving_site, tmp_path):
     server = ServerProcess(serving_site, tmp_path, "--ship_seconds=3600")
     server.wait_ready()
@@ -121,6 +122,7 @@ def refused_at_start(server):
     assert len(server.log) == 1 and server.log[0].startswith("refused ("), server.log
 
 
+@pytest.mark.long
 def test_rows_in_the_journal_hold_no_input_value(serving_site, tmp_path):
     with ServerProcess(serving_site, tmp_path, "--ship_seconds=3600") as server:
         row = np.nan_to_num(serving_site.x[0])

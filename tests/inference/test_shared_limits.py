@@ -293,6 +293,7 @@ def test_two_running_servers_share_limits_and_quota_in_one_redis_and_go_on_witho
                     pass
 
 
+@pytest.mark.long
 def test_a_running_server_answers_from_rows_in_a_redis_and_without_it_too(serving_site, tmp_path):
     """Its own rows of SQLite, copied; the Redis goes and comes back with them."""
     filed = open_online_store(f"sqlite:{serving_site.online_store}", read_only=True)

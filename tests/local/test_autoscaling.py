@@ -256,6 +256,7 @@ def replicas(scaler):
     return scaler.record["models/incident-predictor"].replicas
 
 
+@pytest.mark.long
 @needs_prometheus
 def test_a_real_prometheus_tells_the_load_and_replicas_follow(tmp_path):
     exporter, port = Exporter(), free_port()

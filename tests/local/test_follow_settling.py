@@ -156,6 +156,7 @@ ANYTHING = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_
 KINDS = st.sampled_from(["ConfigMap", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "Namespace"])
 
 
+@pytest.mark.long
 @settings(max_examples=200)
 @given(st.sampled_from(["policies", "web"]), KINDS, st.fixed_dictionaries({"labels": ANYTHING, "namespace": ANYTHING}), ANYTHING)
 def test_no_object_however_formed_holds_up_the_others(where, kind, metadata, rest):

@@ -32,6 +32,7 @@ def test_up_returns_once_the_probe_is_answered_and_down_leaves_nothing(state, tm
     assert not status(state).running
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"overlay": 1}'])
 def test_a_damaged_record_is_said_and_down_still_ends_everything(state, tmp_path, damage):
     up(state=state, manifests=manifests(tmp_path, deployment()))
@@ -87,6 +88,7 @@ def test_pods_run_on_while_their_supervisor_is_dead_and_the_next_up_takes_them_o
     assert get(status(state))
 
 
+@pytest.mark.long
 def test_what_a_killed_supervisor_left_and_the_plan_no_longer_wants_is_ended(state, tmp_path):
     up(state=state, manifests=manifests(tmp_path, deployment(), deployment("old")))
     gone = pid_of(state, "old")

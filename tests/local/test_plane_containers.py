@@ -83,6 +83,7 @@ def test_startup_and_tcp_probes_are_asked_too(state, tmp_path):
     assert up(state=state, manifests=manifests(tmp_path, deployment(containers=[late]))).process("web").restarts == 0
 
 
+@pytest.mark.long
 def test_a_container_that_never_answers_its_startup_probe_is_ended(state, tmp_path):
     deaf = container(startupProbe={"tcpSocket": {"port": 9}, "periodSeconds": 1, "failureThreshold": 1})
     with pytest.raises(PlaneError, match="web does not come up: did not start: Connect"):

@@ -173,6 +173,7 @@ def watched(serving_site, tmp_path_factory) -> Iterator[tuple[Watching, ServerPr
             watching.process.stderr.close()
 
 
+@pytest.mark.long
 @needs_prometheus
 def test_a_real_prometheus_reads_a_real_program_and_tells_canary_from_stable(watched):
     watching, server, _ = watched
@@ -188,6 +189,7 @@ def test_a_real_prometheus_reads_a_real_program_and_tells_canary_from_stable(wat
     assert not {"exported_endpoint", "exported_job"} & {key for found in watching.until('{job="monitoring/predictors"}') for key in found}
 
 
+@pytest.mark.long
 @needs_prometheus
 def test_it_takes_new_pods_without_a_word_and_knows_every_rule(watched):
     watching, _, port = watched

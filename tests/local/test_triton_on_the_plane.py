@@ -63,6 +63,7 @@ def test_it_is_ready_when_its_models_are_and_listens_where_the_pod_s_programs_do
     assert sorted(path.name for path in (models / "convolution" / "1").iterdir()) == ["model.onnx"]
 
 
+@pytest.mark.long
 def test_its_shut_doors_open_to_the_pod_s_own_identity_alone_which_each_pod_has_for_life(state, models, tmp_path):
     def word(process):
         arguments = psutil.Process(process.pid).cmdline()

@@ -40,6 +40,7 @@ def document(done, schema):
     return found
 
 
+@pytest.mark.long
 def test_show_tells_a_looked_up_decision_with_its_features_by_name(presage, answered, serving_site):
     said = answered.answers[0]
     shown = document(presage("log", "show", said["prediction_id"], "--log", answered.log, "-o", "json"), "log-show")
@@ -55,12 +56,14 @@ def test_show_tells_a_given_row_by_the_contract_s_names(presage, answered, servi
     assert [one["name"] for one in shown["inputs"]] == [field.name for field in serving_site.contract.inputs] and shown["history"] == []
 
 
+@pytest.mark.long
 def test_an_unknown_prediction_and_a_place_without_a_log_are_said_in_a_sentence(presage, answered, tmp_path):
     assert "no decision is called 'nobody'" in presage("log", "show", "nobody", "--log", answered.log, code=1).stderr
     assert "no prediction log lies here" in presage("log", "show", "x", "--log", tmp_path, code=1).stderr
     assert "There is no prediction log" in presage("log", "query", "SELECT 1", code=1).stderr
 
 
+@pytest.mark.long
 def test_sql_counts_what_was_answered(presage, answered):
     found = document(presage("log", "query", "SELECT count(*) AS n, min(day) AS day FROM decisions", "--log", answered.log, "-o", "json"), "log-query")
     assert found["columns"] == ["n", "day"] and found["rows"][0][0] == len(answered.answers) and not found["more"]
@@ -81,6 +84,7 @@ def test_a_replay_by_the_same_release_is_quiet_and_by_another_can_fail(presage, 
     assert "TIER" in table and changed["largest"][0]["prediction_id"] in table
 
 
+@pytest.mark.long
 def test_a_release_that_is_not_there_or_not_trusted_is_refused(presage, answered, tmp_path):
     (tmp_path / "nobody").mkdir()
     where = ("--log", answered.log, "--store", answered.releases)

@@ -37,6 +37,7 @@ def plain(log, table="decisions"):
     return pl.concat([pl.read_parquet(file.path, hive_partitioning=False) for file in files(log, table)])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("secret", "kind"), SECRETS.items(), ids=SECRETS.values())
 def test_a_pattern_is_masked_wherever_it_stands_and_the_rest_of_the_text_stays(free_text, secret, kind):
     for text in (secret, f"order for {secret}", f"{secret} asked twice", f"see {secret} or 10.9.8.7"):
@@ -82,6 +83,7 @@ def test_more_texts_than_a_round_may_look_at_are_masked_whole_and_a_later_round_
     assert free_text.masked(texts[-1]) == texts[-1]
 
 
+@pytest.mark.long
 def test_presidio_is_not_loaded_before_a_text_could_hold_a_pattern(tmp_path):
     """In a process of its own, as the shipper is one."""
     program = """

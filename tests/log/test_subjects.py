@@ -63,6 +63,7 @@ def test_one_subject_has_one_pseudonym_so_joins_work(log, keys):
     assert subjects[0] == subjects[2] != subjects[1] and subjects[3] is None
 
 
+@pytest.mark.long
 def test_after_erasure_nothing_decrypts_in_the_log_and_in_every_copy_of_it(tmp_path, log, keys):
     catalogue = f"sqlite:///{tmp_path / 'catalog.db'}"
     sync_iceberg(log, catalogue, None, {})

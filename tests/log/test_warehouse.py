@@ -116,6 +116,7 @@ def written(*folders):
     return sum(len(names) for folder in folders for _, _, names in os.walk(folder))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [pytest.param("iceberg", marks=pytest.mark.slow), "parquet"])
 def test_killed_while_it_writes_and_repeated_every_row_is_there_once(tmp_path, kind):
     """SIGKILL of the real process, each time a few files farther; then it is let through, and repeated once more."""
@@ -143,6 +144,7 @@ class Death(Exception):
     """The process ends here."""
 
 
+@pytest.mark.long
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_wherever_it_dies_inside_it_has_added_whole_files_and_going_on_completes_them(tmp_path_factory, data):

@@ -45,6 +45,7 @@ def named(pod, name):
     return next(container for container in pod["spec"]["containers"] if container["name"] == name)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("component", RESOURCES)
 def test_verify_finds_nothing_wrong_and_triton_alone_gets_the_gpu(with_gpu, component):
     folder = with_gpu(component)
@@ -56,6 +57,7 @@ def test_verify_finds_nothing_wrong_and_triton_alone_gets_the_gpu(with_gpu, comp
     assert [one["key"] for one in pod["spec"]["tolerations"]] == ["nvidia.com/gpu"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("component", ["gpu-mig", "gpu-time-slicing"])
 def test_a_part_of_a_gpu_without_the_plugin_s_configuration_is_found(with_gpu, component):
     folder = with_gpu(component)

@@ -49,6 +49,7 @@ def identity(manifest: Manifest) -> tuple[str, str, str, str]:
     return group(manifest), manifest["kind"], manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("overlay", overlays(MANIFESTS))
 def test_each_object_is_in_one_application_and_says_its_namespace(overlay):
     names = [identity(found) for found in objects(overlay)]

@@ -53,6 +53,7 @@ def test_it_runs_as_nobody_writes_to_its_volume_alone_and_evicts_nothing(laid_ov
     assert {"maxmemory-policy noeviction", "appendonly yes", 'rename-command FLUSHALL ""'} <= set(settings)
 
 
+@pytest.mark.long
 def test_no_committed_overlay_has_it():
     for overlay in ("local", "staging", "production"):
         assert b"redis" not in b"".join(render_overlay(manifests_folder(), overlay).values())

@@ -21,6 +21,7 @@ def overlay_in(folder: Path, kustomization: str = "resources: [namespace.yaml]\n
     return place
 
 
+@pytest.mark.long
 def test_every_committed_manifest_is_current():
     folder = manifests_folder()
     for overlay in overlays(folder):
@@ -70,6 +71,7 @@ def test_an_unknown_overlay_names_those_there_are(tmp_path):
         render_overlay(tmp_path, "moon")
 
 
+@pytest.mark.long
 def test_the_command_checks_what_is_committed():
     done = subprocess.run([sys.executable, "-m", "presage.cli", "manifests", "render", "--check"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr

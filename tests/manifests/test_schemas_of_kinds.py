@@ -47,6 +47,7 @@ def errors_of_custom(manifest: Manifest, schemas: Path) -> list[str]:
     return [error.message for error in jsonschema_rs.validator_for(json.loads(path.read_text())).iter_errors(manifest)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("overlay", overlays(manifests_folder()))
 def test_core_objects_hold_to_kubernetes_schemas(overlay):
     core = [found for found in expand(rendered(overlay)) if is_core(found)]

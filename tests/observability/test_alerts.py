@@ -31,6 +31,7 @@ def test_promtool_finds_nothing_wrong_with_the_rules(folder):
     promtool(folder, "check", "rules", "rules.yaml")
 
 
+@pytest.mark.long
 @needs_promtool
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.name.partition(".")[0])
 def test_alerts_fire_when_they_should_and_only_then(folder, path):

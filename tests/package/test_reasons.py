@@ -77,6 +77,7 @@ def test_the_arrays_say_what_the_library_says(grown):
     np.testing.assert_allclose(trees.margin(asked), booster.predict(asked, raw_score=True), atol=1e-10)
 
 
+@pytest.mark.long
 def test_the_reasons_are_the_librarys(grown):
     booster, trees, asked = grown
     expected = booster.predict(asked, pred_contrib=True)
@@ -86,6 +87,7 @@ def test_the_reasons_are_the_librarys(grown):
     assert explainer.expected == pytest.approx(expected[0, -1], abs=1e-9)
 
 
+@pytest.mark.long
 def test_reasons_add_up_to_the_margin(grown):
     _, trees, asked = grown
     explainer = TreeExplainer(trees)
@@ -93,6 +95,7 @@ def test_reasons_add_up_to_the_margin(grown):
     np.testing.assert_allclose(margins, trees.margin(asked), atol=1e-9)
 
 
+@pytest.mark.long
 def test_the_graph_says_what_the_library_says_and_passes_the_gate(grown):
     booster, trees, asked = grown
     graph = tree_graph(trees, asked.shape[1])
@@ -141,6 +144,7 @@ def forest():
     return grown, np.median(x, axis=0), rows(ROWS, 1, missing=0.2, categories=False)
 
 
+@pytest.mark.long
 def test_a_forests_reasons_are_those_of_shap(forest):
     import shap
 

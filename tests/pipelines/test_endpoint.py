@@ -19,6 +19,7 @@ def asked(source: str = "simulated") -> Request:
     return Request("incident-training", source, ROOT / "policies/models/incident.yaml", ROOT / "feature_store/views/server_windows.yaml")
 
 
+@pytest.mark.long
 def test_the_committed_pipeline_and_every_argument_arrive(monkeypatch):
     monkeypatch.setenv("PRESAGE_ENDPOINT_TOKEN", "a-token")
     with serving() as endpoint:

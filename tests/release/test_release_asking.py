@@ -101,6 +101,7 @@ def test_a_release_goes_its_whole_way_by_requests_that_somebody_merges(here, for
     assert here.git("status", "--short") == ""
 
 
+@pytest.mark.long
 def test_a_worse_release_goes_back_at_once_where_the_branch_can_be_pushed(here, forge, key, tmp_path):
     one = releasing(here, forge, key, tmp_path)
     begun(one, forge)
@@ -114,6 +115,7 @@ def test_a_worse_release_goes_back_at_once_where_the_branch_can_be_pushed(here, 
     assert here.git("rev-parse", "main") != outcome.taken.commit  # a branch that is behind by a merge stays where it is until somebody fetches
 
 
+@pytest.mark.long
 def test_a_worse_release_is_asked_back_where_the_branch_is_protected(here, forge, key, tmp_path):
     forge.protect()
     one = releasing(here, forge, key, tmp_path)
@@ -127,6 +129,7 @@ def test_a_worse_release_is_asked_back_where_the_branch_is_protected(here, forge
     assert not bad.tick(now + LOOK).more and steps(forge, key) == ["start", "revert"]
 
 
+@pytest.mark.long
 def test_what_a_person_closed_is_not_asked_again_until_it_is_opened_again(here, forge, key, tmp_path):
     one = releasing(here, forge, key, tmp_path)
     begun(one, forge)
@@ -187,6 +190,7 @@ def test_a_step_that_was_merged_long_after_it_was_asked_for_has_its_time_to_come
     assert judge.tick(late + COME_UP + LOOK).kind == "reverted"
 
 
+@pytest.mark.long
 def test_what_the_remote_does_not_take_is_not_committed_here(here, forge, key, tmp_path):
     plain = Releasing(Repository(here.root, "main", str(forge.bare)), PLACE, key)
     situation = plain.read(TWO)
@@ -223,6 +227,7 @@ def test_a_remote_or_a_forge_that_is_out_changes_nothing_and_is_said(here, forge
     assert forge.git("branch", "--list", "release/*") == "" and forge.requests == []
 
 
+@pytest.mark.long
 def test_a_way_back_needs_no_forge_where_the_branch_can_be_pushed(here, forge, key, tmp_path):
     one = releasing(here, forge, key, tmp_path)
     begun(one, forge)
@@ -235,6 +240,7 @@ def test_a_way_back_needs_no_forge_where_the_branch_can_be_pushed(here, forge, k
         forge.merge(2)
 
 
+@pytest.mark.long
 def test_a_way_back_that_a_person_closed_holds_too(here, forge, key, tmp_path):
     forge.protect()
     one = releasing(here, forge, key, tmp_path)

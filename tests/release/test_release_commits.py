@@ -45,6 +45,7 @@ def service(here, commit: str, application: str = "models-network") -> dict:
     return next(found for found in parse_objects(text, "rendered") if found["kind"] == "InferenceService")
 
 
+@pytest.mark.long
 def test_a_whole_release_is_a_row_of_commits_each_of_them_whole(here, key):
     one = releasing(here, key)
     situation = one.read()
@@ -70,6 +71,7 @@ def test_a_whole_release_is_a_row_of_commits_each_of_them_whole(here, key):
     assert f"Release: {TWO}" in here.git("log", "-1", "--format=%B")
 
 
+@pytest.mark.long
 def test_where_more_pods_are_needed_than_the_overlay_allows_it_allows_more_for_as_long(here, key):
     """KServe refuses an InferenceService with fewer replicas at most than at least."""
     one = releasing(here, key)

@@ -228,6 +228,7 @@ acts = st.lists(
 )  # fmt: skip
 
 
+@pytest.mark.long
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(acts=acts)
 def test_each_decision_is_counted_once_in_any_order_and_whoever_is_killed(tmp_path_factory, acts):

@@ -136,6 +136,7 @@ def eventually(claim, seconds: float = 30.0):
     raise AssertionError("it did not come about")
 
 
+@pytest.mark.long
 def test_a_real_prometheus_says_what_was_added_and_what_is_live(prometheus, predictors):
     source = PrometheusSource(prometheus, Place("production", "models-network", "incident"))
     standing = Standing(ONE, 2, None, Canary(TWO, 5, 1))

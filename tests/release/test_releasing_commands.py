@@ -67,6 +67,7 @@ def test_it_goes_back_to_another_release_at_once(typed, here):
     assert code == 0 and json.loads(out)["step"] == "rollback" and standing(typed)["stable"] == TWO
 
 
+@pytest.mark.long
 def test_where_a_forge_keeps_the_branch_a_command_asks_and_says_where(typed, here, tmp_path):
     with running_forge(tmp_path, here) as forge:
         there = ("--push", str(forge.bare), "--forge", forge.url, "--forge-token", str(forge.token))

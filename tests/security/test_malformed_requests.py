@@ -271,6 +271,7 @@ def test_bytes_that_are_hardly_http_are_refused_and_closed(server, request_bytes
     assert exchange(server, request_bytes)[0][:1] == [status]
 
 
+@pytest.mark.long
 def test_a_half_sent_head_body_or_chunk_is_closed_in_time(server):
     for pieces in ([b"POST /predict HTTP/1.1\r\nhost:"], [post(b"{", "content-length: 100")], [post(b"5\r\nab", "transfer-encoding: chunked")], [b""]):
         assert exchange(server, *pieces)[0] == [408]

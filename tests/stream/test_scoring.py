@@ -294,6 +294,7 @@ def wait_for(done, seconds=60.0):
         time.sleep(0.02)
 
 
+@pytest.mark.long
 def test_killed_again_and_again_it_scores_every_row_once(serving_site, table, street, tmp_path):
     """SIGKILL at random moments while rows come in."""
     chance = random.Random(5)

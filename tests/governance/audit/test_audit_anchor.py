@@ -197,6 +197,7 @@ def test_buckets_without_a_lock_and_buckets_that_are_not_there_are_told(server, 
     LockingBucket.open("s3://audit-anchor", environment).make()  # there already, with lock: nothing happens
 
 
+@pytest.mark.long
 def test_the_commands_anchor_and_hold_against_it(server, bucket, tmp_path):
     log = filled(tmp_path, 4)
     key = tmp_path / "elsewhere.vkey"

@@ -87,6 +87,7 @@ def check(log: AuditLog, acknowledged: list[int]) -> list[str]:
     return subjects
 
 
+@pytest.mark.long
 def test_at_every_step_of_the_first_appends(fresh):
     """Each step, until a run comes through: from the folder that is empty to past the first checkpoint."""
     root, killed_at, killed = fresh(), 0, True
@@ -101,6 +102,7 @@ def test_at_every_step_of_the_first_appends(fresh):
     assert killed_at > 100
 
 
+@pytest.mark.long
 @settings(max_examples=40)
 @given(kills=st.lists(st.integers(1, 70), min_size=2, max_size=5))
 def test_again_and_again_also_while_it_recovers(fresh, kills):

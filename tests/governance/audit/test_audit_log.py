@@ -255,6 +255,7 @@ def command(state: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "presage.cli", "--state", str(state), "audit", *words], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 def test_the_command_says_which_entry_and_what_to_do(tmp_path):
     log = filled(tmp_path, 5, ())
     good = command(tmp_path, "verify")
@@ -272,6 +273,7 @@ def test_the_command_says_which_entry_and_what_to_do(tmp_path):
     assert log.key.public != other
 
 
+@pytest.mark.long
 def test_show_names_entries_by_kind_subject_and_time(tmp_path):
     log = filled(tmp_path, 5, ())
     log.append("gate-refused", "incident:9\x1b[2J", {"because": "line\nbreak"}, at=AT + timedelta(hours=1))

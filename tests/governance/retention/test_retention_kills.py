@@ -155,6 +155,7 @@ def reference(states):
     return root
 
 
+@pytest.mark.long
 def test_at_every_few_steps_of_a_whole_run(states, reference):
     """Not at each: there are some three hundred. Which ones differs by where each store's steps lie."""
     kill_at, was_killed, places = 0, True, 0
@@ -168,6 +169,7 @@ def test_at_every_few_steps_of_a_whole_run(states, reference):
     assert places > 10
 
 
+@pytest.mark.long
 @settings(max_examples=12)
 @given(st.lists(st.tuples(st.integers(1, 120), st.sampled_from([None, 1, 2])), min_size=2, max_size=4))
 def test_again_and_again_also_while_it_recovers(states, reference, kills):
@@ -198,6 +200,7 @@ apply([store], terms(), AuditLog.open(root / "audit"), Journal(root / "retention
 """
 
 
+@pytest.mark.long
 def test_a_process_that_is_killed_from_outside_whenever_it_comes(tmp_path):
     for day in range(40):
         folder = tmp_path / "runs" / f"{datetime(2026, 1, 1) + timedelta(days=day):%Y%m%d-%H%M%S}-{day:04x}"

@@ -74,6 +74,7 @@ def test_each_file_is_told_with_its_model_its_day_and_its_region(log):
     assert all((log / one.id).stat().st_size == one.bytes for one in found)
 
 
+@pytest.mark.long
 def test_a_day_s_file_goes_when_its_last_moment_is_old_enough_and_not_before(copy, tmp_path):
     for moment, left in ((timedelta(seconds=-1), 9), (timedelta(0), 8)):
         go(tmp_path, PredictionLog(copy, terms()), midnight(0) + timedelta(days=90) + moment)
@@ -90,6 +91,7 @@ def test_online_rows_stay_a_day_longer_than_the_decisions_of_their_day(copy, tmp
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_the_tier_of_the_model_and_not_of_the_day_decides(copy, tmp_path):
     go(tmp_path, PredictionLog(copy, terms()), midnight(30) + timedelta(days=90))
     assert {found[2] for found in there(copy)} == {"us-east"} and len(there(copy)) == 3
@@ -97,6 +99,7 @@ def test_the_tier_of_the_model_and_not_of_the_day_decides(copy, tmp_path):
     assert there(copy) == [] and len({entry.facts["content"] for entry in entries(tmp_path)}) == 9
 
 
+@pytest.mark.long
 def test_a_file_of_which_nobody_can_say_whose_it_is_stays_the_longest_time(copy, tmp_path):
     path = min((copy / "decisions" / "day=2023-11-14" / "region=eu-central").glob("*.parquet"))
     path.write_bytes(b"PAR1 and then nothing")

@@ -38,6 +38,7 @@ def comparable(answer):
     return re.sub(rb"(HTTP/1.1 431 [^\r]*).*", rb"\1", answer, flags=re.DOTALL)
 
 
+@pytest.mark.long
 @EXAMPLES
 @given(data=st.data())
 def test_one_request_at_a_time(doors, whole, data):
@@ -46,6 +47,7 @@ def test_one_request_at_a_time(doors, whole, data):
     assert comparable(doors.run(doors.fast.conversation(pieces, settle=True))) == comparable(reference(doors, asked))
 
 
+@pytest.mark.long
 @EXAMPLES
 @given(data=st.data())
 def test_all_at_once_and_cut_anywhere(doors, whole, data):

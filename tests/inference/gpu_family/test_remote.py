@@ -172,6 +172,7 @@ def test_the_first_rung_alone_is_triton_s(tmp_path):
     assert {id: one.name for id, one in members.items()} == {"primary": "incident-sequence"}
 
 
+@pytest.mark.long
 def test_a_model_that_cannot_be_loaded_ends_the_server(tmp_path, model):
     broken = repository(tmp_path / "release", convolution=convolution(), moody=moody()[:-20])
     with TritonProcess(broken, tmp_path) as running:

@@ -75,6 +75,7 @@ def test_triton_s_counters_are_on_the_path_s_metrics(server, site):
     assert {sample.labels["model"] for sample in families["nv_inference_request_success"].samples} == {"incident-sequence"}
 
 
+@pytest.mark.long
 def test_the_path_is_ready_only_when_triton_s_models_are(site, tmp_path):
     triton = TritonProcess(site.model_dir / "triton", tmp_path)
     server = server_beside(site, triton, tmp_path)

@@ -114,6 +114,7 @@ def test_tritonclient_asks_with_raw_contents_at_once_later_and_forty_at_a_time(r
     assert answers["unsupported"][0] == answers["index"][0] == "StatusCode.UNIMPLEMENTED"
 
 
+@pytest.mark.long
 def test_kserves_client_asks_with_typed_and_with_raw_contents_and_is_answered_in_kind(run, risk):
     answers = run(KSERVE)
     assert answers["live"] and answers["ready"] and answers["model"]

@@ -94,6 +94,7 @@ def test_the_health_check_is_the_standard_ones_bytes():
     assert MESSAGES["HealthCheckRequest"](service="a").SerializeToString() == b"\x0a\x01a"
 
 
+@pytest.mark.long
 def test_the_server_can_have_either_package_beside_it():
     """The GPU family's path calls Triton with tritonclient; kserve's types are KServe's to bring."""
     for module in PACKAGES.values():

@@ -70,6 +70,7 @@ def test_a_body_has_a_limit_told_beforehand_or_not(site):
     assert len(site.members["incident-0"].programs[8080].requests) == before
 
 
+@pytest.mark.long
 def test_who_never_finishes_the_headers_is_let_go(site):
     with _connected(site) as client:
         client.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\nX-Drip: ".encode())

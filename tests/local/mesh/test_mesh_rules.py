@@ -18,6 +18,7 @@ def by_envoy(manifests: list[dict], asked: Asked) -> bool:
     return all(passes(each["typed_config"], asked) for each in filters)
 
 
+@pytest.mark.long
 @settings(max_examples=800, deadline=None)
 @given(policies, st.lists(requests, min_size=1, max_size=8))
 def test_the_compiled_rules_allow_exactly_what_the_policies_do(manifests, asked):
@@ -62,6 +63,7 @@ def site(tmp_path_factory):
         yield made
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(policies, st.lists(requests, min_size=1, max_size=5))
 def test_a_real_envoy_decides_likewise(site, manifests, asked):

@@ -65,6 +65,7 @@ def rules_of(findings):
     return [finding.rule for finding in findings]
 
 
+@pytest.mark.long
 def test_every_overlay_of_the_repository_is_without_an_error():
     verification = verify()
     assert verification.errors == []

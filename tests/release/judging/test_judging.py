@@ -22,6 +22,7 @@ TIERS = load_risk_tiers(ROOT / "policies" / "risk-tiers.yaml")
 PLAN = TIERS.of("medium").canary
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_a_regression_of_twice_the_detectable_size_is_taken_back(name):
     found = [judged(PLAN, Traffic(Behaviour(), worse(PLAN.detect, name, 2), seed)) for seed in range(50)]
@@ -36,6 +37,7 @@ def test_a_regression_of_exactly_the_detectable_size_is_rarely_missed(name):
     assert found.count("good") <= 4
 
 
+@pytest.mark.long
 def test_a_good_release_is_rarely_taken_back_and_comes_to_an_end():
     """The 200 of the promise are in the slow lane."""
     found = [judged(PLAN, Traffic(Behaviour(), Behaviour(), seed, every=300.0)) for seed in range(40)]
@@ -98,6 +100,7 @@ def test_what_is_read_off_a_histogram_errs_by_no_more_than_one_bucket_holds(rati
     assert abs(rise - true) <= upper - lower + 1e-9
 
 
+@pytest.mark.long
 def test_a_pod_that_is_slower_only_because_it_is_asked_less_is_not_taken_back():
     """As measured on the plane: stable answers take 0.25 to 1 ms, those of a Pod with a twentieth of them 0.5 to 2.5 ms, half again as long and more."""
     sparse = Behaviour(median=0.0008, spread=0.5)
