@@ -9,7 +9,7 @@ from typing import Any
 
 _COLOURS = "rich"
 if _COLOURS not in sys.modules and "structlog" not in sys.modules:
-    # structlog loads rich, where it is, for tracebacks in colour: a fifth of the time that a server takes to start. A console may load it later.
+    # structlog loads rich, where it is, for tracebacks in colour: some 0.2 s of a server's start. A console may load it later.
     sys.modules[_COLOURS] = None  # type: ignore[assignment]
     try:
         import structlog

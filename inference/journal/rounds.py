@@ -107,7 +107,6 @@ def _leave(folder: Path, path: Path, after: Position, *, damaged: bool) -> None:
     if damaged:
         path.rename(path.with_suffix(".damaged"))
         sync_folder(folder)
-    _release(folder, after.number)
 
 
 def _release(folder: Path, shipped: int) -> None:

@@ -1,7 +1,7 @@
 """What the path goes by of its model's policy, as the release carries it.
 
 The whole policy was checked when the release was composed (presage.governance.model_policy), and the gate checked who signed that. Here only what a server
-needs of it is read, and strictly: the library that checks all of it would double the time that a server takes to start.
+needs of it is read, and strictly: the library that checks all of it takes a third of what a server imports before it answers.
 """
 
 from collections.abc import Mapping

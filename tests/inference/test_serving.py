@@ -221,7 +221,7 @@ def test_a_taken_port_is_one_sentence_and_exit_code_one(server, serving_site, tm
 
 
 def test_the_servers_process_imports_no_training_library(serving_site):
-    """Nor what would only make it slow to start: rich and pydantic took half of the time."""
+    """Nor what would only make it slow to start: rich and pydantic were over a third of it."""
     names = ("sklearn", "lightgbm", "torch", "shap", "kfp", "feast", "evidently", "mlflow", "pandas", "polars", "pyarrow", "rich", "pydantic")
     program = f"import sys, inference.server.program, onnxruntime; print([n for n in {names!r} if n in sys.modules])"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "[]"
